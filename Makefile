@@ -1,0 +1,43 @@
+# `make repro` and `make test` need Python >= 3.11, git and make; nothing has to be installed before.
+
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test test-fast check format lock clean
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
+
+repro: .venv/ready  ## run the whole pipeline on the demo corpus, or on the one that params.yaml names
+	dvc repro
+	@dvc metrics show metrics/test.json
+	@echo "curves: plots/learning_curves.png   confusion matrix: plots/confusion.png"
+
+test: .venv/ready  ## run all tests, with coverage
+	pytest --cov
+
+test-fast: .venv/ready  ## run the tests that start no DVC and need no real recordings
+	pytest -m "not pipeline and not real"
+
+check: .venv/ready  ## lint, formatting, types
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: .venv/ready  ## mend what ruff can mend
+	ruff check --fix .
+	ruff format .
+
+lock: .venv/ready  ## write requirements.lock anew from pyproject.toml
+	sh .ci/lock
+
+clean:  ## remove the environment and all that tools left behind
+	rm -rf .venv .timbre .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+
+.venv/ready: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "error: $(PYTHON) is older than 3.11: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet -r requirements.lock
+	@touch $@

@@ -1,0 +1,124 @@
+"""List the clips: check the table and every audio file, number the classes, merge the groups."""
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+from pydantic import StrictBool
+from sklearn.preprocessing import LabelEncoder
+
+from timbre import command
+from timbre.audio_header import AudioHeader, HeaderError, read_header
+from timbre.clips import write_clips
+from timbre.corpus import disagreements, for_each_file, hash_files, merge_groups, resolve_paths
+from timbre.params import Section, read_section
+from timbre.problems import InputError
+from timbre.table import capped, find_table, read_table
+
+MIN_CLIPS = 3  # one for each of train, val and test
+
+
+class DataSection(Section):
+    """Where the corpus is."""
+
+    root: str  # folder with filespaths.csv; dvc.yaml hands it over on the command line
+    audio: str  # folder in root that FilePath is relative to; "" for root itself
+    allow_outside: StrictBool  # whether files outside the corpus may be listed
+
+
+def main(root: Path, clips: Path, labels: Path) -> None:
+    """Read the table in `root`; write the table of `clips`, and the classes as JSON to `labels`."""
+    section = read_section("data", DataSection)
+    table = read_table(find_table(root))
+    found = resolve_paths(table.rows, root, section.audio, section.allow_outside)
+    _warn(table.warnings + found.warnings)
+    rows = _read_audio(found.rows, root)
+    encoder = LabelEncoder().fit(rows["label"].to_numpy(dtype=object))
+    listed = _list_clips(rows, encoder)
+    counts = listed["label"].value_counts()
+    n_clips = {str(label): int(counts[label]) for label in encoder.classes_}
+    n_duplicates = len(listed) - listed["sha256"].nunique()
+    _warn(_rare_classes(n_clips) + _duplicates(listed, n_duplicates))
+    write_clips(listed, clips)
+    _write_labels(n_clips, n_duplicates, labels)
+    n_groups = listed["group"].nunique()
+    print(
+        f"encode_labels: {len(listed)} clips, {len(n_clips)} classes, "
+        f"{n_groups} groups, {n_duplicates} duplicates"
+    )
+
+
+def _read_audio(rows: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """Add sha256 and the header's fields; raise InputError naming all bad files."""
+    paths = [root / path for path in rows["path"]]
+    headers = for_each_file(_header_or_reason, paths, "reading headers")
+    bad = pd.Series([isinstance(header, str) for header in headers], index=rows.index)
+    named = zip(rows["row"], rows["file_path"], headers, strict=True)
+    lines = [f"row {row}: {name!r} {told}" for row, name, told in named if isinstance(told, str)]
+    problems = capped(lines)
+    good = [header for header in headers if not isinstance(header, str)]
+    sha256 = hash_files([path for path, is_bad in zip(paths, bad, strict=True) if not is_bad])
+    read = rows[~bad].assign(
+        sha256=sha256,
+        sample_rate=[header.sample_rate for header in good],
+        n_channels=[header.n_channels for header in good],
+        n_samples=[header.n_samples for header in good],
+    )
+    problems += disagreements(read, "sha256")
+    if problems:
+        raise InputError(problems)
+    return read
+
+
+def _header_or_reason(path: Path) -> AudioHeader | str:
+    try:
+        return read_header(path)
+    except HeaderError as error:
+        return str(error)
+
+
+def _list_clips(rows: pd.DataFrame, encoder: LabelEncoder) -> pd.DataFrame:
+    keys = rows["group"].where(rows["group"] != "", rows["clip_id"])
+    return rows.assign(
+        target=encoder.transform(rows["label"].to_numpy(dtype=object)),
+        table_group=rows["group"],
+        group=merge_groups(keys.to_list(), rows["sha256"].to_list()),
+    )
+
+
+def _write_labels(n_clips: dict[str, int], n_duplicates: int, path: Path) -> None:
+    summary = {"classes": list(n_clips), "n_clips": n_clips, "n_duplicates": n_duplicates}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(summary, ensure_ascii=False, indent=2) + "\n"
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _rare_classes(n_clips: dict[str, int]) -> list[str]:
+    return capped(
+        [
+            f"class {label!r} has {n} of the {MIN_CLIPS} clips that it needs to be in train, val "
+            "and test: add clips, or drop the class"
+            for label, n in n_clips.items()
+            if n < MIN_CLIPS
+        ]
+    )
+
+
+def _duplicates(listed: pd.DataFrame, n_duplicates: int) -> list[str]:
+    if not n_duplicates:
+        return []
+    repeat = listed[listed.duplicated("sha256")].iloc[0]
+    return [
+        f"{n_duplicates} clips have the same audio as another, such as {repeat['clip_id']!r}: "
+        "such clips stay in one split"
+    ]
+
+
+def _warn(warnings: list[str]) -> None:
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    command.run(main)

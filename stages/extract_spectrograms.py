@@ -1,0 +1,219 @@
+"""Turn every clip into log-mel spectrograms, kept in HDF5 shards; recompute only what changed.
+
+Reads the clips' table and the audio, writes one folder of shards:
+
+    python -m stages.extract_spectrograms data/demo data/clips.csv data/spectrograms
+
+DVC empties the output folder before it runs this stage. So the shards of the last run are read from
+DVC's cache, and finished shards wait in a staging folder until all are there: a run that was killed
+goes on where it was.
+"""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import soundfile
+from pydantic import Field, model_validator
+from tqdm import tqdm
+
+from timbre import command
+from timbre.cached_output import cached_files
+from timbre.clips import read_clips
+from timbre.extraction import (
+    ShardResult,
+    ShardTask,
+    Source,
+    Windowing,
+    fill_shard,
+    is_finished,
+    stored_rows,
+)
+from timbre.log_mel import LogMel
+from timbre.mel_filters import empty_bands, mel_filters
+from timbre.params import Section, read_section
+from timbre.problems import InputError
+from timbre.shards import Attributes, shard_name, shard_number
+from timbre.workers import map_unordered, n_cores
+
+STAGING = Path(".timbre/extract_spectrograms")
+OUTPUT = Path("data/spectrograms")
+WORKER_MODULES = ("torch", "timbre.extraction")  # imported once, before the workers fork
+VALUE_MODULES = ("timbre.audio", "timbre.windows", "timbre.mel_filters", "timbre.log_mel")
+VALUE_PACKAGES = ("numpy", "scipy", "soxr", "torch")
+
+Fill = Callable[[ShardTask], ShardResult]
+
+
+class Extract(Section):
+    """The section `extract` of params.yaml."""
+
+    sample_rate: int = Field(ge=1000, le=384_000)  # Hz; clips are resampled to it
+    window_seconds: float = Field(gt=0, le=600)  # length of one network input
+    windows: Literal["first", "all"]  # of a long clip
+    window_hop_seconds: float = Field(gt=0, le=600)  # between the windows of a long clip
+    n_fft: int = Field(ge=32, le=65_536)  # samples a spectrum
+    hop_length: int = Field(ge=1, le=65_536)  # samples between two spectra
+    n_mels: int = Field(ge=4, le=1024)  # bands
+    fmin: float = Field(ge=0)  # Hz, lower edge of the lowest band
+    fmax: float | None  # Hz, upper edge of the highest; null: half the sample rate
+    top_db: float = Field(gt=0, le=200)  # dB between the loudest cell and the floor
+    n_shards: int = Field(ge=1, le=4096)  # files; more of them: finer reuse, more overhead
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Extract":
+        fmax = self.fmax_hz()
+        if fmax > self.sample_rate / 2:
+            raise ValueError(f"fmax {fmax:g} Hz is above half the sample_rate {self.sample_rate}")
+        if self.fmin >= fmax:
+            raise ValueError(f"fmin {self.fmin:g} Hz is not below fmax {fmax:g} Hz")
+        if self.window_seconds * self.sample_rate < self.hop_length:
+            raise ValueError("window_seconds is shorter than hop_length")
+        return self
+
+    def fmax_hz(self) -> float:
+        """Return the upper edge of the highest band in Hz."""
+        return self.sample_rate / 2 if self.fmax is None else self.fmax
+
+
+def main(root: Path, clips: Path, spectrograms: Path) -> None:
+    """Fill `spectrograms` with the shards of all clips below `root`."""
+    params = read_section("extract", Extract)
+    _check_bands(params)
+    front_end = LogMel(
+        sample_rate=params.sample_rate,
+        n_fft=params.n_fft,
+        hop_length=params.hop_length,
+        n_mels=params.n_mels,
+        fmin=params.fmin,
+        fmax=params.fmax_hz(),
+        top_db=params.top_db,
+    )
+    kept = Windowing(params.window_seconds, params.window_hop_seconds, params.windows == "all")
+    attributes = describe(params)
+    staging = STAGING / hashlib.sha256(json.dumps(attributes).encode()).hexdigest()[:16]
+    n_frames = 1 + round(params.window_seconds * params.sample_rate) // params.hop_length
+    tasks = plan(root, clips, staging, params.n_shards, (params.n_mels, n_frames), attributes)
+    fill = partial(
+        fill_shard,
+        attributes=attributes,
+        front_end=front_end,
+        sample_rate=params.sample_rate,
+        kept=kept,
+    )
+    report(run_tasks(tasks, attributes, fill), sum(len(task.sources) for task in tasks))
+    publish(tasks, spectrograms)
+    shutil.rmtree(STAGING)
+
+
+def describe(params: Extract) -> Attributes:
+    """Return all that decides the values in a shard: two equal descriptions, two equal shards."""
+    code = hashlib.sha256()
+    for module in VALUE_MODULES:
+        spec = importlib.util.find_spec(module)
+        assert spec is not None
+        assert spec.origin is not None
+        code.update(Path(spec.origin).read_bytes())
+    settings = params.model_dump(exclude={"n_shards"}) | {"fmax": params.fmax_hz()}
+    versions = {package: importlib.metadata.version(package) for package in VALUE_PACKAGES}
+    return {
+        **settings,
+        **versions,
+        "libsndfile": soundfile.__libsndfile_version__,
+        "code": code.hexdigest(),
+    }
+
+
+def plan(
+    root: Path,
+    clips: Path,
+    staging: Path,
+    n_shards: int,
+    shape: tuple[int, int],
+    attributes: Attributes,
+) -> list[ShardTask]:
+    """Deal the clips out to shards and find what older shards already hold."""
+    stored = stored_rows(cached_files(OUTPUT, STAGING / "previous"), attributes)
+    sources: list[list[Source]] = [[] for _ in range(n_shards)]
+    table = read_clips(clips)
+    for clip_id, path, sha256 in zip(table.clip_id, table.path, table.sha256, strict=True):
+        sources[shard_number(clip_id, n_shards)].append(Source(clip_id, root / path, sha256))
+    return [
+        ShardTask(
+            target=staging / shard_name(number),
+            shape=shape,
+            sources=own,
+            stored={s.sha256: stored[s.sha256] for s in own if s.sha256 in stored},
+        )
+        for number, own in enumerate(sources)
+    ]
+
+
+def run_tasks(tasks: list[ShardTask], attributes: Attributes, fill: Fill) -> list[ShardResult]:
+    """Fill all shards that are not there yet, on all cores, with progress in clips."""
+    todo = [task for task in tasks if not is_finished(task, attributes)]
+    n_clips = sum(len(task.sources) for task in tasks)
+    n_done = n_clips - sum(len(task.sources) for task in todo)
+    results = []
+    with tqdm(total=n_clips, initial=n_done, unit="clip", desc="extract", disable=None) as bar:
+        computes = any(s.sha256 not in task.stored for task in todo for s in task.sources)
+        n_processes = n_cores() if computes else 1
+        for result in map_unordered(fill, todo, n_processes, preload=WORKER_MODULES):
+            bar.update(result.n_computed + result.n_copied + len(result.problems))
+            results.append(result)
+    return results
+
+
+def publish(tasks: list[ShardTask], output: Path) -> None:
+    """Move the finished shards into the empty output folder."""
+    shutil.rmtree(output, ignore_errors=True)
+    output.mkdir(parents=True)
+    for task in tasks:
+        # Linked, not moved: a run killed half way through still has all of them in staging.
+        _link_or_copy(task.target, output / task.target.name)
+
+
+def report(results: list[ShardResult], n_clips: int) -> None:
+    """Say what was done. Raises InputError with every clip that cannot be used."""
+    problems = sorted(problem for result in results for problem in result.problems)
+    if problems:
+        raise InputError([*problems, f"{len(problems)} of {n_clips} clips cannot be used"])
+    computed = sum(result.n_computed for result in results)
+    copied = sum(result.n_copied for result in results)
+    print(
+        f"extract_spectrograms: {n_clips} clips: {computed} computed, {copied} copied, "
+        f"{n_clips - computed - copied} finished before"
+    )
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _check_bands(params: Extract) -> None:
+    filters = mel_filters(
+        sample_rate=params.sample_rate,
+        n_fft=params.n_fft,
+        n_mels=params.n_mels,
+        fmin=params.fmin,
+        fmax=params.fmax_hz(),
+    )
+    if empty := empty_bands(filters):
+        raise InputError(
+            f"params.yaml: extract.n_mels: {len(empty)} of {params.n_mels} mel bands are narrower "
+            f"than the spectrum's resolution and hear nothing (the first is band {empty[0]}): "
+            "lower n_mels, raise n_fft, or narrow fmin to fmax"
+        )
+
+
+if __name__ == "__main__":
+    command.run(main)

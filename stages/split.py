@@ -1,0 +1,107 @@
+"""Divide the clips into train, val and test, and count what leaks between them.
+
+Reads data/clips.csv; writes data/splits.csv and metrics/split.json:
+python -m stages.split data/clips.csv data/splits.csv metrics/split.json
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Self
+
+import pandas as pd
+from pydantic import Field, field_validator, model_validator
+
+from timbre import command
+from timbre.clips import SPLITS, read_clips, write_splits
+from timbre.leaks import leaks
+from timbre.params import Section, read_section
+from timbre.splits import Method, fold_clips, split_clips
+
+
+class Split(Section):
+    """Section `split` of params.yaml."""
+
+    method: Method  # what decides: chance, class, group, the table's Split column, a hash
+    train: float = Field(gt=0, lt=1)  # share of the clips; the three sum to 1
+    val: float = Field(gt=0, lt=1)  # share of the clips
+    test: float = Field(gt=0, lt=1)  # share of the clips
+    seed: int = Field(ge=0)  # another seed, another split
+    n_folds: int = Field(ge=0)  # of a cross-validation, in place of the shares; 0: none
+    fold: int = Field(ge=0)  # which fold is test, from 0; the next one is val
+
+    @field_validator("n_folds")
+    @classmethod
+    def _room_for_three_splits(cls, n_folds: int) -> int:
+        if n_folds in (1, 2):
+            raise ValueError("must be 0 (no cross-validation) or at least 3")
+        return n_folds
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        problems = []
+        total = self.train + self.val + self.test
+        if abs(total - 1) > 1e-6:
+            problems.append(f"train + val + test must be 1, not {total:g}")
+        if self.fold >= max(self.n_folds, 1):
+            allowed = f"below n_folds = {self.n_folds}" if self.n_folds else "0 without n_folds"
+            problems.append(f"fold must be {allowed}, not {self.fold}")
+        if self.n_folds and self.method == "column":
+            problems.append("method column knows no folds: set n_folds to 0 or use another method")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def main(clips: Path, splits: Path, metrics: Path) -> None:
+    """Write the split of `clips` to `splits` and its counts to `metrics`."""
+    params = read_section("split", Split)
+    table = read_clips(clips)
+    if params.n_folds:
+        split = fold_clips(table, params.method, params.n_folds, params.fold, params.seed)
+    else:
+        fractions = (params.train, params.val, params.test)
+        split = split_clips(table, params.method, fractions, params.seed)
+    n_audio, n_group = leaks(table, split)
+    divided = table.assign(split=split)
+    counts = split_counts(divided)
+    write_splits(divided, splits)
+    _write_json(
+        {"method": params.method, **counts, "leaks": {"audio": n_audio, "group": n_group}}, metrics
+    )
+    if n_audio or n_group:
+        print(leak_warning(params.method, n_audio, n_group), file=sys.stderr)
+    sizes = ", ".join(f"{name} {count['clips']}" for name, count in counts.items())
+    turn = f", fold {params.fold} of {params.n_folds}" if params.n_folds else ""
+    print(f"split: {params.method}{turn}: {sizes} clips; leaks: {n_audio} audio, {n_group} groups")
+
+
+def split_counts(divided: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Clips, groups and classes of each split."""
+    return {
+        name: {
+            "clips": len(part),
+            "groups": part["group"].nunique(),
+            "classes": part["label"].nunique(),
+        }
+        for name in SPLITS
+        for part in [divided[divided["split"] == name]]
+    }
+
+
+def leak_warning(method: Method, n_audio: int, n_group: int) -> str:
+    """Say what stands in several splits and what that does to the score."""
+    who = "the table's own split" if method == "column" else f"method {method}"
+    return (
+        f"warning: {who} leaks: groups in more than one split: {n_group}, identical audio: "
+        f"{n_audio}; the score will flatter: use method grouped"
+    )
+
+
+def _write_json(counts: dict[str, object], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    command.run(main)

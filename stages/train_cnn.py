@@ -1,0 +1,254 @@
+"""Train the network on the training split; keep the epoch that does best on validation.
+
+Reads spectrograms, splits and labels; writes the model, its metrics and its learning curves:
+
+    python -m stages.train_cnn data/spectrograms data/splits.csv data/labels.json \\
+        models/timbre.safetensors metrics/train.json plots/learning_curves.csv \\
+        plots/learning_curves.png
+
+A killed run goes on after its last whole epoch and ends with the bytes of an uninterrupted one.
+"""
+
+import hashlib
+import json
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+from pydantic import Field
+from torch import nn
+
+from timbre import command, curves
+from timbre.augmentation import Augmentation
+from timbre.clips import read_splits
+from timbre.dataset import SpectrogramDataset, find_windows, mean_and_std
+from timbre.device import choose_device, choose_precision
+from timbre.model_file import ModelCard, save_model
+from timbre.networks import build_network, n_parameters
+from timbre.params import Section, read_section
+from timbre.problems import InputError
+from timbre.schedule import learning_rate
+from timbre.shards import read_index, shard_paths
+from timbre.trainer import Trainer, balanced_weights
+from timbre.training import Training
+
+STAGING = Path(".timbre/train_cnn")
+
+
+class Train(Section):
+    """The section `train` of params.yaml."""
+
+    model: Literal["cnn", "notebook"]
+    channels: list[int] = Field(min_length=1, max_length=6)  # of each convolution block
+    stride: int = Field(ge=1, le=4)  # of the first convolution, both directions
+    pool: int = Field(ge=1, le=4)  # of each block's max-pooling, both directions
+    hidden: list[int] = Field(max_length=6)  # widths of the fully connected layers
+    dropout: float = Field(ge=0, lt=1)  # share of their outputs dropped
+    optimizer: Literal["adam", "adamw"]
+    lr: float = Field(gt=0, le=1)  # learning rate at its highest
+    schedule: Literal["constant", "cosine"]
+    warmup: float = Field(ge=0, lt=1)  # share of all steps in which the rate rises
+    weight_decay: float = Field(ge=0, le=1)
+    max_grad_norm: float = Field(gt=0)  # longer gradients are shortened to it
+    batch_size: int = Field(ge=1)  # windows a step
+    epochs: int = Field(ge=1)  # at most
+    patience: int = Field(ge=0)  # epochs without a better validation loss; 0: never stop early
+    label_smoothing: float = Field(ge=0, lt=1)
+    class_weights: Literal["none", "balanced"]
+    mask_bands: int = Field(ge=0)  # SpecAugment: widest run of silenced mel bands; 0: off
+    mask_frames: int = Field(ge=0)  # SpecAugment: longest run of silenced frames; 0: off
+    n_masks: int = Field(ge=1)  # runs of each kind
+    shift_frames: int = Field(ge=0)  # farthest shift in time; 0: off
+    mixup: float = Field(ge=0)  # alpha of mixup's Beta distribution; 0: off
+    seed: int = Field(ge=0)
+    device: str = Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    precision: Literal["auto", "float32", "bfloat16"]
+    memory_gb: float = Field(gt=0)  # a split larger than this is read from disk, batch by batch
+
+
+def main(
+    spectrograms: Path,
+    splits: Path,
+    labels: Path,
+    model: Path,
+    metrics: Path,
+    curves_csv: Path,
+    curves_png: Path,
+) -> None:
+    """Train, and write the model with its metrics and curves."""
+    params = read_section("train", Train)
+    device = choose_device(params.device)
+    precision = choose_precision(params.precision, device)
+    where = f"{device.type} {precision}".replace("torch.", "")
+    classes: list[str] = json.loads(labels.read_text(encoding="utf-8"))["classes"]
+    features = read_index(shard_paths(spectrograms)[0]).attributes
+    table = read_splits(splits)
+    train = load_split(table, "train", spectrograms, params.memory_gb, device)
+    val = load_split(table, "val", spectrograms, params.memory_gb, device)
+    check_batch_size(params.batch_size, len(train))
+    torch.manual_seed(params.seed)
+    sizes = network_sizes(params, len(classes), train)
+    network = build_network(params.model, **sizes)
+    network.normalise.set_statistics(*mean_and_std(train))
+    floor_db = -float(features["top_db"])
+    training = plan(params, network, len(classes), train, val, device, precision, floor_db)
+    fingerprint = fingerprint_of([spectrograms, splits, labels], f"{params!r} {where}")
+
+    def draw_curves() -> None:
+        overfitting = curves.overfitting_epoch(training.epochs)
+        curves.write_csv(training.epochs, curves_csv)
+        curves.draw(training.epochs, training.best_epoch, overfitting, curves_png)
+
+    training.fit(STAGING / "checkpoint.safetensors", fingerprint, draw_curves)
+    draw_curves()  # once more: the run may have been killed between its last epoch and this
+    network.load_state_dict(training.best_weights)
+    summary = summarise(training, n_parameters(network))
+    trained = {**params.model_dump(), **summary, "on": where}
+    card = ModelCard(classes, params.model, sizes, features, trained, fingerprint)
+    save_model(model, network, card)
+    metrics.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(STAGING)
+    print_summary(summary)
+
+
+def load_split(
+    splits: pd.DataFrame, name: str, spectrograms: Path, memory_gb: float, device: torch.device
+) -> SpectrogramDataset:
+    """Open one split's windows, and bring them to the device if they fit."""
+    own = splits[splits.split == name]
+    table = find_windows(spectrograms, own.clip_id.tolist())
+    dataset = SpectrogramDataset(table, own.target.to_numpy())
+    log_mel, _ = dataset[0]
+    if len(dataset) * log_mel.nbytes <= memory_gb * 1e9:
+        dataset.load(device)
+    return dataset
+
+
+def network_sizes(params: Train, n_classes: int, train: SpectrogramDataset) -> dict[str, Any]:
+    """Return the values that the network's constructor takes."""
+    _, n_mels, n_frames = train[0][0].shape
+    shape = {"n_classes": n_classes, "n_mels": n_mels}
+    if params.model == "notebook":
+        return {**shape, "n_frames": n_frames}
+    shrink = params.stride * params.pool ** len(params.channels)
+    if min(n_mels, n_frames) < shrink:
+        raise InputError(
+            f"params.yaml: train.pool, train.stride: nothing is left of a {n_mels} x {n_frames} "
+            f"spectrogram that is made {shrink} times smaller: lower them, or use fewer channels"
+        )
+    names = ("channels", "stride", "pool", "hidden", "dropout")
+    return {**shape, **params.model_dump(include=set(names))}
+
+
+def plan(
+    params: Train,
+    network: nn.Module,
+    n_classes: int,
+    train: SpectrogramDataset,
+    val: SpectrogramDataset,
+    device: torch.device,
+    precision: torch.dtype,
+    floor_db: float,
+) -> Training:
+    """Put the training together from its settings."""
+    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    algorithm = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[params.optimizer]
+    optimizer = algorithm(network.parameters(), lr=params.lr, weight_decay=params.weight_decay)
+    trainer = Trainer(
+        network=network,
+        optimizer=optimizer,
+        device=device,
+        precision=precision,
+        class_weights=class_weights(params.class_weights, train, n_classes).to(device),
+        label_smoothing=params.label_smoothing,
+        max_grad_norm=params.max_grad_norm,
+    )
+    return Training(
+        trainer=trainer,
+        train=train,
+        val=val,
+        batch_size=params.batch_size,
+        n_epochs=params.epochs,
+        patience=params.patience,
+        seed=params.seed,
+        learning_rate=partial(
+            learning_rate, peak=params.lr, schedule=params.schedule, warmup=params.warmup
+        ),
+        augment=Augmentation(
+            n_masks=params.n_masks,
+            mask_bands=params.mask_bands,
+            mask_frames=params.mask_frames,
+            shift_frames=params.shift_frames,
+            mixup=params.mixup,
+            floor_db=floor_db,
+        ),
+    )
+
+
+def class_weights(kind: str, train: SpectrogramDataset, n_classes: int) -> torch.Tensor:
+    """Return the weight of each class in the loss `(n_classes,)`."""
+    if kind == "none":
+        return torch.ones(n_classes)
+    return balanced_weights(torch.bincount(train.targets.cpu(), minlength=n_classes))
+
+
+def check_batch_size(batch_size: int, n_windows: int) -> None:
+    """Raise InputError if the training split does not fill one batch."""
+    if batch_size > n_windows:
+        raise InputError(
+            f"params.yaml: train.batch_size: {batch_size} is more than the {n_windows} windows of "
+            "the training split: lower it"
+        )
+
+
+def fingerprint_of(inputs: list[Path], settings: str) -> str:
+    """Return a SHA-256 over the bytes of all inputs, the settings, the code and torch's version."""
+    code = [
+        Path(module.__file__)
+        for name, module in sys.modules.items()
+        if name.startswith("timbre.") and module.__file__
+    ]
+    files = [p for path in inputs for p in (shard_paths(path) if path.is_dir() else [path])]
+    digest = hashlib.sha256(f"{settings} {torch.__version__}".encode())
+    for path in [*files, *sorted([*code, Path(__file__)])]:
+        with path.open("rb") as handle:
+            digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()
+
+
+def summarise(training: Training, parameters: int) -> dict[str, Any]:
+    """Return the content of metrics/train.json."""
+    best = training.epochs[training.best_epoch - 1]
+    return {
+        "epochs": len(training.epochs),
+        "best_epoch": best.epoch,
+        "val_loss": round(best.val_loss, 6),
+        "val_accuracy": round(best.val_accuracy, 6),
+        "train_loss": round(best.train_loss, 6),
+        "train_accuracy": round(best.train_accuracy, 6),
+        "stopped_early": len(training.epochs) < training.n_epochs,
+        "overfitting_from": curves.overfitting_epoch(training.epochs),
+        "parameters": parameters,
+    }
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """Say in one line how the training went, in another what was overfitted."""
+    print(
+        f"train_cnn: best epoch {summary['best_epoch']} of {summary['epochs']}: "
+        f"validation accuracy {summary['val_accuracy']:.1%}, loss {summary['val_loss']:.3f}; "
+        f"{summary['parameters']:,} parameters"
+    )
+    if summary["overfitting_from"]:
+        print(
+            f"train_cnn: overfitting from epoch {summary['overfitting_from']}: validation loss "
+            "rises while training loss falls; the best epoch was kept"
+        )
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+
+from timbre.audio import AudioError, Waveform, load, mix_to_mono, resample
+
+
+def tone(sample_rate: int, seconds: float = 0.5) -> Waveform:
+    time = np.arange(round(sample_rate * seconds)) / sample_rate
+    return (0.3 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype"),
+    [("a.wav", "PCM_16"), ("a.wav", "FLOAT"), ("a.flac", "PCM_24"), ("a.aiff", "PCM_16")],
+)
+def test_lossless_files_come_back_as_written(tmp_path: Path, name: str, subtype: str) -> None:
+    soundfile.write(tmp_path / name, tone(8000), 8000, subtype=subtype)
+    waveform = load(tmp_path / name, 8000)
+    assert waveform.dtype == np.float32
+    np.testing.assert_allclose(waveform, tone(8000), atol=2**-15 * 1.01)
+
+
+@pytest.mark.parametrize("name", ["a.ogg", "a.mp3", "a.opus"])
+def test_lossy_files_keep_their_length_and_tone(tmp_path: Path, name: str) -> None:
+    kind = {"a.opus": {"format": "OGG", "subtype": "OPUS"}}.get(name, {})
+    soundfile.write(tmp_path / name, tone(48_000), 48_000, **kind)
+    waveform = load(tmp_path / name, 48_000)
+    assert abs(len(waveform) - 24_000) < 3000  # encoders pad
+    assert np.abs(np.fft.rfft(waveform, 24_000)).argmax() == 220
+
+
+def test_resampling_equals_librosas(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(44_100), 44_100, subtype="FLOAT")
+    theirs = librosa.resample(tone(44_100), orig_sr=44_100, target_sr=22_050)
+    np.testing.assert_allclose(load(tmp_path / "a.wav", 22_050), theirs, atol=1e-6)
+
+
+def test_only_the_first_seconds_are_decoded(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(8000, 3), 8000, subtype="FLOAT")
+    assert (load(tmp_path / "a.wav", 8000, max_seconds=1) == tone(8000, 1)).all()
+
+
+def test_the_wanted_rate_is_left_as_it_is() -> None:
+    waveform = tone(8000)
+    assert resample(waveform, 8000, 8000) is waveform
+
+
+def test_channels_are_averaged() -> None:
+    stereo = np.array([[0.2, 0.4], [0.0, 1.0]], np.float32)
+    np.testing.assert_allclose(mix_to_mono(stereo), [0.3, 0.5], rtol=1e-6)
+
+
+def test_channels_that_cancel_leave_the_first_one() -> None:
+    left = tone(8000)
+    assert (mix_to_mono(np.stack([left, -left], axis=1)) == left).all()
+
+
+def test_silent_stereo_is_silence() -> None:
+    assert (mix_to_mono(np.zeros((5, 2), np.float32)) == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "cannot be decoded"), (b"<html>", "cannot be decoded"), (None, "cannot be decoded")],
+)
+def test_what_is_no_audio_says_why(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    if content is not None:
+        (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(AudioError, match=reason):
+        load(tmp_path / "a.wav", 8000)
+
+
+def test_a_file_without_samples_is_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(0), 8000)
+    with pytest.raises(AudioError, match="holds no samples"):
+        load(tmp_path / "a.wav", 8000)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -> None:
+    waveform = tone(8000)
+    waveform[7] = value
+    soundfile.write(tmp_path / "a.wav", waveform, 8000, subtype="FLOAT")
+    with pytest.raises(AudioError, match="NaN or infinite"):
+        load(tmp_path / "a.wav", 8000)

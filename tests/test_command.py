@@ -1,0 +1,92 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from timbre import command
+from timbre.atomic import replacing
+from timbre.problems import InputError
+
+
+def exit_code(monkeypatch: pytest.MonkeyPatch, main: object, *arguments: str) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["stage", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        command.run(main)  # type: ignore[arg-type]
+    return caught.value.code
+
+
+def test_arguments_arrive_as_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    got: list[Path] = []
+
+    def main(source: Path, target: Path) -> None:
+        got.extend([source, target])
+
+    assert exit_code(monkeypatch, main, "a", "b/c") == 0
+    assert got == [Path("a"), Path("b/c")]
+
+
+def test_a_problem_is_printed_line_by_line_without_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main() -> None:
+        raise InputError(["first", "second"])
+
+    assert exit_code(monkeypatch, main) == 1
+    assert capsys.readouterr() == ("", "error: first\nerror: second\n")
+
+
+def test_a_wrong_number_of_arguments_shows_the_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main(clips: Path, splits: Path) -> None: ...
+
+    assert exit_code(monkeypatch, main, "a") == 2
+    assert capsys.readouterr().err.endswith("CLIPS SPLITS\n")
+
+
+def test_an_interrupt_ends_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main() -> None:
+        raise KeyboardInterrupt
+
+    assert exit_code(monkeypatch, main) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_our_own_mistakes_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def main() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    with pytest.raises(ZeroDivisionError):
+        command.run(main)
+
+
+def test_an_error_without_problems_is_a_mistake_of_ours() -> None:
+    with pytest.raises(ValueError, match="at least one problem"):
+        InputError([])
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def fail() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,103 @@
+import json
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from timbre.model_file import KEY, ModelCard, load_model, save_model
+from timbre.networks import build_network
+from timbre.problems import InputError
+
+SIZES = {
+    "n_classes": 3,
+    "n_mels": 16,
+    "channels": [4, 8],
+    "stride": 2,
+    "pool": 2,
+    "hidden": [8],
+    "dropout": 0.1,
+}
+CARD = ModelCard(
+    classes=["a", "ب", "1.0"],
+    network="cnn",
+    sizes=SIZES,
+    features={"sample_rate": 8000, "top_db": 80.0, "code": "x"},
+    trained={"best_epoch": 3},
+    fingerprint="0" * 64,
+)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    save_model(tmp_path / "m.safetensors", build_network("cnn", **SIZES), CARD)
+    return tmp_path / "m.safetensors"
+
+
+def test_a_model_comes_back_with_its_card_and_its_answers(tmp_path: Path) -> None:
+    network = build_network("cnn", **SIZES)
+    network.normalise.set_statistics(torch.full((16,), -30.0), torch.full((16,), 9.0))
+    network.eval()
+    save_model(tmp_path / "m.safetensors", network, CARD)
+    loaded, card = load_model(tmp_path / "m.safetensors")
+    assert card == CARD
+    assert not loaded.training
+    log_mel = torch.rand(2, 1, 16, 40) * -80
+    assert torch.equal(loaded(log_mel), network(log_mel))
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
+    network = build_network("cnn", **SIZES)
+    for name in ("one", "two"):
+        save_model(tmp_path / name, network, CARD)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_a_missing_model_says_how_to_make_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such model: run `dvc repro train_cnn`"):
+        load_model(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x80\x04K\x01.", b"\xff" * 8 + b"{}", b"\x02\0\0\0\0\0\0\0{}", b"<html></html>"],
+    ids=["empty", "pickle", "huge header", "no tensors", "html"],
+)
+def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"m\.safetensors: not a usable Timbre model \(.*retrain"):
+        load_model(path)
+
+
+def test_a_truncated_model_is_refused(model: Path) -> None:
+    model.write_bytes(model.read_bytes()[:-10])
+    with pytest.raises(InputError, match="not a usable Timbre model"):
+        load_model(model)
+
+
+def rewrite(model: Path, **changes: object) -> None:
+    with safetensors.safe_open(model, framework="pt") as file:
+        document = json.loads(file.metadata()[KEY])
+    document.update(changes)
+    tensors = safetensors.torch.load_file(model)
+    safetensors.torch.save_file(tensors, model, metadata={KEY: json.dumps(document)})
+
+
+def test_a_model_of_another_format_is_refused(model: Path) -> None:
+    rewrite(model, format=99)
+    with pytest.raises(InputError, match="model format 99, this version reads 1: retrain"):
+        load_model(model)
+
+
+def test_weights_of_another_architecture_are_refused(model: Path) -> None:
+    rewrite(model, sizes={**SIZES, "hidden": [9]})
+    with pytest.raises(InputError, match="not a usable Timbre model"):
+        load_model(model)
+
+
+def test_an_unknown_network_is_refused(model: Path) -> None:
+    rewrite(model, network="os.system")
+    with pytest.raises(InputError, match="not a usable Timbre model"):
+        load_model(model)

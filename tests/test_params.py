@@ -1,0 +1,87 @@
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from pydantic import Field
+
+from timbre.params import Section, read_section
+from timbre.problems import InputError
+
+
+class Example(Section):
+    lr: float = Field(gt=0, le=1)
+    epochs: int = Field(ge=1)
+    kind: Literal["first", "all"]
+    fast: bool
+
+
+GOOD = {"lr": "0.1", "epochs": "3", "kind": "first", "fast": "true"}
+
+
+def read(folder: Path, **changes: str | None) -> Example:
+    values = {key: value for key, value in {**GOOD, **changes}.items() if value is not None}
+    text = "example:\n" + "".join(f"  {key}: {value}\n" for key, value in values.items())
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
+    return read_section("example", Example, folder / "params.yaml")
+
+
+def problems(folder: Path, **changes: str | None) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        read(folder, **changes)
+    return [line.split("params.yaml: ", 1)[1] for line in caught.value.problems]
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1e-03", "0.001", "1.0e-3", ".001", "'0.001'", "1E-3"])
+def test_every_spelling_of_a_number_is_the_number(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, lr=text).lr == 0.001
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lr": "5."}, "example.lr: Input should be less than or equal to 1 (got 5.0)"),
+        ({"lr": "0"}, "example.lr: Input should be greater than 0 (got 0)"),
+        ({"lr": ".inf"}, "example.lr: Input should be a finite number (got inf)"),
+        ({"lr": "nan"}, "example.lr: Input should be a finite number (got 'nan')"),
+        ({"lr": "null"}, "example.lr: Input should be a valid number (got None)"),
+        ({"lr": "[0.1]"}, "example.lr: Input should be a valid number (got [0.1])"),
+        ({"lr": "true"}, "example: lr: True is not a number"),
+        ({"lr": None}, "example.lr: missing: add it"),
+        (
+            {"epochs": "2.5"},
+            "example.epochs: Input should be a valid integer, got a number with a fractional part "
+            "(got 2.5)",
+        ),
+        ({"kind": "frist"}, "example.kind: Input should be 'first' or 'all' (got 'frist')"),
+        ({"epocs": "3"}, "example.epocs: unknown key: did you mean 'example.epochs'?"),
+        ({"zzz": "3"}, "example.zzz: unknown key: no such key; remove it"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(
+    tmp_path: Path, changes: dict[str, str | None], message: str
+) -> None:
+    assert problems(tmp_path, **changes) == [message]
+
+
+def test_all_problems_come_at_once(tmp_path: Path) -> None:
+    assert len(problems(tmp_path, lr="2", epochs="0", kind="x")) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("other: 1\n", "section 'example' is missing or not a mapping"),
+        ("example: 3\n", "section 'example' is missing or not a mapping"),
+        ("", "section 'example' is missing or not a mapping"),
+        ("example: [\n", "is not valid YAML: .* line 2"),
+    ],
+)
+def test_a_broken_file_is_explained(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_section("example", Example, tmp_path / "params.yaml")
+
+
+def test_a_missing_file_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is missing: run from the repository's top folder"):
+        read_section("example", Example, tmp_path / "params.yaml")

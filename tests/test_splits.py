@@ -1,0 +1,349 @@
+"""The five ways to split, and folds: laws that hold for every table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from timbre.clips import SPLITS
+from timbre.leaks import leaks
+from timbre.problems import InputError
+from timbre.splits import METHODS, Method, fold_clips, grouped, hashed, official, split_clips
+
+SHARES = (0.7, 0.15, 0.15)
+SHARES_ARRAY = np.array(SHARES)
+DEALT: tuple[Method, ...] = ("random", "stratified", "grouped", "hashed")
+
+
+def clips_of(
+    labels: Sequence[str],
+    groups: Sequence[str] | None = None,
+    audio: Sequence[str] | None = None,
+    split: Sequence[str] | str = "",
+) -> pd.DataFrame:
+    """Clips c000, c001, ... of these labels; without groups, equal audio is a group."""
+    names = [f"c{number:03}.wav" for number in range(len(labels))]
+    sha256 = list(audio or names)
+    return pd.DataFrame(
+        {
+            "clip_id": names,
+            "label": labels,
+            "target": pd.factorize(np.array(labels, object), sort=True)[0],
+            "group": groups or sha256,
+            "table_group": groups or "",
+            "split": split,
+            "sha256": sha256,
+        }
+    )
+
+
+def corpus(n_classes: int, n_groups: int, seed: int = 0) -> pd.DataFrame:
+    """`n_groups` recordings of 1 to 20 clips in each class; some clips stand there twice."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 21, n_classes * n_groups)
+    groups = np.repeat(np.arange(n_classes * n_groups), sizes)
+    labels = [f"class {group // n_groups}" for group in groups]
+    audio = [f"{group}/{rng.integers(40)}" for group in groups]
+    return clips_of(labels, [f"g{group}" for group in groups], audio)
+
+
+@st.composite
+def small_tables(draw: st.DrawFn) -> pd.DataFrame:
+    """Up to 30 clips: groups within and across classes, copies of a clip within its group."""
+    rows = draw(
+        st.lists(
+            st.tuples(st.sampled_from("ab"), st.integers(0, 9), st.integers(0, 3)),
+            min_size=1,
+            max_size=30,
+        )
+    )
+    groups = [f"g{group}" for _, group, _ in rows]
+    return clips_of(
+        [label for label, _, _ in rows], groups, [f"{label}{group}{n}" for label, group, n in rows]
+    )
+
+
+def problems_of(clips: pd.DataFrame, method: Method, n_folds: int = 0) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        if n_folds:
+            fold_clips(clips, method, n_folds, 0, 0)
+        else:
+            split_clips(clips, method, SHARES, 0)
+    return caught.value.problems
+
+
+def with_split(clips: pd.DataFrame) -> pd.DataFrame:
+    """Mark an official split, whole groups, val included."""
+    return clips.assign(split=split_clips(clips, "grouped", SHARES, 5))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_row_order_moves_no_clip(method: Method) -> None:
+    clips = with_split(corpus(4, 15))
+    split = pd.Series(split_clips(clips, method, SHARES, 3), clips["clip_id"])
+    shuffled = clips.sample(frac=1, random_state=1)
+    moved = pd.Series(split_clips(shuffled, method, SHARES, 3), shuffled["clip_id"])
+    pd.testing.assert_series_equal(moved.sort_index(), split.sort_index())
+
+
+@pytest.mark.parametrize("method", DEALT)
+def test_the_seed_decides(method: Method) -> None:
+    clips = corpus(4, 25)
+    first, again, other = (split_clips(clips, method, SHARES, seed).tolist() for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("method", ["random", "stratified", "grouped"])
+def test_split_sizes_are_those_that_were_asked_for(method: Method) -> None:
+    clips = corpus(12, 60)
+    for shares in (SHARES, (0.8, 0.1, 0.1), (0.5, 0.2, 0.3)):
+        split = split_clips(clips, method, shares, 0)
+        sizes = np.array([(split == name).mean() for name in SPLITS])
+        assert np.abs(sizes - shares).max() < 0.002
+
+
+@pytest.mark.parametrize("method", ["stratified", "grouped"])
+def test_every_class_is_divided_alike(method: Method) -> None:
+    clips = corpus(12, 60)
+    split = split_clips(clips, method, SHARES, 0)
+    shares = pd.crosstab(clips["label"], split, normalize="index")[list(SPLITS)]
+    assert (shares - SHARES).abs().to_numpy().max() < 0.01
+
+
+@given(small_tables(), st.integers(0, 99))
+@settings(max_examples=30)
+def test_grouped_tears_no_group_and_no_audio(clips: pd.DataFrame, seed: int) -> None:
+    if clips["group"].nunique() < 3:
+        with pytest.raises(InputError, match="needs at least 3"):
+            grouped(clips, SHARES_ARRAY, seed)
+    else:
+        parts = grouped(clips, SHARES_ARRAY, seed)
+        assert leaks(clips, np.array(SPLITS)[parts]) == (0, 0)
+        assert set(parts) == {0, 1, 2}
+
+
+@given(small_tables(), st.integers(0, 99))
+def test_hashed_tears_no_group_and_no_audio(clips: pd.DataFrame, seed: int) -> None:
+    parts = hashed(clips, SHARES_ARRAY, seed)
+    assert leaks(clips, np.array(SPLITS)[parts]) == (0, 0)
+
+
+def test_without_groups_grouped_is_stratified_but_keeps_copies_together() -> None:
+    clips = clips_of(["a"] * 60 + ["b"] * 40)
+    counts = [
+        pd.crosstab(clips["label"], split_clips(clips, method, SHARES, 0)).to_numpy().tolist()
+        for method in ("grouped", "stratified")
+    ]
+    assert counts[0] == counts[1]
+    twice = clips_of(["a"] * 60 + ["b"] * 40, audio=[f"{n // 2}" for n in range(100)])
+    assert leaks(twice, split_clips(twice, "grouped", SHARES, 0)) == (0, 0)
+    assert leaks(twice, split_clips(twice, "stratified", SHARES, 0)) > (0, 0)
+
+
+@given(small_tables(), small_tables(), st.integers(0, 99))
+def test_adding_clips_never_moves_an_old_one(
+    old: pd.DataFrame, new: pd.DataFrame, seed: int
+) -> None:
+    both = pd.concat([old, new.assign(clip_id="new " + new["clip_id"])], ignore_index=True)
+    np.testing.assert_array_equal(
+        hashed(both, SHARES_ARRAY, seed)[: len(old)], hashed(old, SHARES_ARRAY, seed)
+    )
+
+
+def test_a_hash_places_a_clip_in_every_version_alike() -> None:
+    # Whoever adds a year's recordings to a hashed corpus counts on these very parts.
+    named = clips_of(["a"] * 10, [f"speaker {number}" for number in range(10)])
+    assert hashed(named, SHARES_ARRAY, 0).tolist() == NAMED_PARTS
+    nameless = clips_of(["a"] * 10)
+    assert hashed(nameless, SHARES_ARRAY, 7).tolist() == NAMELESS_PARTS
+
+
+def test_hashed_shares_come_near_with_many_groups() -> None:
+    parts = hashed(clips_of(["a"] * 5000), SHARES_ARRAY, 0)
+    assert np.abs(np.bincount(parts) / 5000 - SHARES).max() < 0.02
+
+
+def test_hashed_without_a_group_keeps_copies_together() -> None:
+    clips = clips_of(["a"] * 40, audio=[f"{n // 2}" for n in range(40)])
+    parts = hashed(clips, SHARES_ARRAY, 0)
+    assert parts[::2].tolist() == parts[1::2].tolist()
+    assert set(parts) == {0, 1, 2}
+
+
+def test_identical_audio_that_hashes_apart_is_named_with_the_way_out() -> None:
+    named = clips_of(["a"] * 10, [f"speaker {number}" for number in range(10)])
+    apart = [NAMED_PARTS.index(part) for part in (0, 2)]
+    named.loc[apart, "sha256"] = "same"
+    first, second = sorted(apart)
+    with pytest.raises(InputError) as caught:
+        hashed(named, SHARES_ARRAY, 0)
+    assert caught.value.problems == [
+        f"identical audio falls into different splits: 'c00{first}.wav' (group 'speaker {first}') "
+        f"and 'c00{second}.wav' (group 'speaker {second}'): give these clips one Group, or delete "
+        "all but one"
+    ]
+
+
+def test_column_follows_the_table() -> None:
+    clips = with_split(corpus(3, 10))
+    assert split_clips(clips, "column", SHARES, 0).tolist() == clips["split"].tolist()
+
+
+@pytest.mark.parametrize("groups_whole", [True, False])
+def test_column_without_val_takes_it_from_train_and_leaves_test_alone(groups_whole: bool) -> None:
+    clips = corpus(4, 40)
+    method: Method = "grouped" if groups_whole else "stratified"
+    split = split_clips(clips, method, SHARES, 5)
+    clips["split"] = np.where(split == "val", "train", split)
+    # Copies within the official train are the case in question, not those it tears itself.
+    torn = clips.groupby("sha256")["split"].transform("nunique") > 1
+    clips.loc[torn, "sha256"] = clips.loc[torn, "clip_id"]
+    found = split_clips(clips, "column", SHARES, 0)
+    assert (found == "test").tolist() == (clips["split"] == "test").tolist()
+    assert (found == "val").sum() / (found != "test").sum() == pytest.approx(0.15 / 0.85, abs=0.01)
+    n_audio, n_group = leaks(clips, found)
+    assert n_audio == 0
+    assert (n_group == 0) == groups_whole
+
+
+def test_column_keeps_a_val_that_is_there_however_small() -> None:
+    clips = clips_of(["a"] * 10, split=["train"] * 7 + ["val"] + ["test"] * 2)
+    assert official(clips, SHARES_ARRAY, 0).tolist() == [0] * 7 + [1] + [2] * 2
+
+
+@pytest.mark.parametrize(
+    ("split", "problems"),
+    [
+        ([""] * 4, ["method column needs a Split column in the table: add it, or use method grouped"]),
+        (
+            ["train", "", "val", ""],
+            [
+                "2 clips have no Split: fill in train, val or test for 'c001.wav' and 'c003.wav'",
+                "no clip has Split test: mark the official test clips, or use another method",
+            ],
+        ),
+        (
+            ["val", "val", "test", "test"],
+            [
+                f"class '{label}' (2 clips in 2 groups) has no clip in train: correct the Split "
+                "cells of its clips, use another method, or remove the class"
+                for label in "ab"
+            ],
+        ),
+    ],
+)
+def test_a_faulty_split_column_is_explained(split: list[str], problems: list[str]) -> None:
+    assert problems_of(clips_of(list("abab"), split=split), "column") == problems
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_class_that_some_split_lacks_is_reported(method: Method) -> None:
+    labels = ["common"] * 60 + ["rare"] * 2 + ["single"]
+    clips = clips_of(labels, split=["train", "val", "test"] * 20 + ["train"] * 3)
+    rare, single = problems_of(clips, method)
+    assert rare.startswith("class 'rare' (2 clips in 2 groups) has no clip in ")
+    assert single.startswith("class 'single' (1 clip in 1 group) has no clip in ")
+    assert rare.endswith(", or remove the class")
+
+
+def test_grouped_says_that_one_group_cannot_be_split() -> None:
+    assert problems_of(clips_of(["a", "b"] * 9, ["studio"] * 18), "grouped") == [
+        "all clips form one group, and method grouped needs at least 3: give each recording its "
+        "own Group in the table, or use method stratified, whose score flatters"
+    ]
+    (line,) = problems_of(clips_of(["a", "b"] * 9, ["x", "y"] * 9), "grouped")
+    assert line.startswith("there are only 2 groups, and method grouped needs at least 3: ")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_clips_are_a_problem_not_a_crash(method: Method) -> None:
+    assert problems_of(clips_of([]), method) == ["there are no clips to split: add rows to the table"]
+
+
+@pytest.mark.parametrize("n_folds", [3, 5])
+@pytest.mark.parametrize("method", DEALT)
+def test_over_all_folds_each_clip_is_once_in_test_and_once_in_val(
+    method: Method, n_folds: int
+) -> None:
+    clips = corpus(3, 24)
+    turns = np.array([fold_clips(clips, method, n_folds, fold, 1) for fold in range(n_folds)])
+    assert ((turns == "test").sum(0) == 1).all()
+    assert ((turns == "val").sum(0) == 1).all()
+    assert ((turns == "train").sum(0) == n_folds - 2).all()
+    np.testing.assert_array_equal(turns == "val", np.roll(turns, -1, axis=0) == "test")
+
+
+@pytest.mark.parametrize("method", ["grouped", "hashed"])
+def test_no_fold_tears_a_group(method: Method) -> None:
+    clips = corpus(3, 24)
+    for fold in range(4):
+        assert leaks(clips, fold_clips(clips, method, 4, fold, 0)) == (0, 0)
+
+
+@pytest.mark.parametrize("method", ["random", "stratified", "grouped"])
+def test_folds_are_of_one_size(method: Method) -> None:
+    clips = corpus(6, 30)
+    sizes = [(fold_clips(clips, method, 5, fold, 0) == "test").mean() for fold in range(5)]
+    assert np.abs(np.array(sizes) - 0.2).max() < 0.002
+
+
+def test_row_order_moves_no_clip_to_another_fold() -> None:
+    clips = corpus(3, 24)
+    shuffled = clips.sample(frac=1, random_state=1)
+    found = pd.Series(fold_clips(shuffled, "grouped", 4, 2, 0), shuffled.index).sort_index()
+    assert found.tolist() == fold_clips(clips, "grouped", 4, 2, 0).tolist()
+
+
+def test_more_folds_than_groups_of_a_class_are_explained() -> None:
+    groups = [f"a{n % 9}" for n in range(36)] + ["b1", "b1", "b2", "b3"]
+    (line,) = problems_of(clips_of(["a"] * 36 + ["b"] * 4, groups), "grouped", n_folds=4)
+    assert line.startswith("class 'b' (4 clips in 3 groups) has no clip in fold ")
+    assert ": use fewer folds, add groups of it, " in line
+
+
+def test_more_folds_than_groups_or_clips_are_explained() -> None:
+    clips = clips_of(["a"] * 9, ["x", "y", "z"] * 3)
+    assert "there are only 3 groups, and method grouped needs at least 4" in str(
+        problems_of(clips, "grouped", n_folds=4)
+    )
+    assert problems_of(clips, "random", n_folds=10) == ["10 folds but only 9 clips: use fewer folds"]
+
+
+def real_clips(table: Path) -> pd.DataFrame:
+    rows = pd.read_csv(table, dtype=str)
+    return clips_of(rows["Class"].tolist(), rows["Group"].tolist(), rows["FilePath"].tolist())
+
+
+@pytest.mark.real
+def test_reciters_are_split_evenly_by_chapter(real_data: Path) -> None:
+    clips = real_clips(real_data / "reciters" / "filespaths.csv")
+    split = split_clips(clips, "grouped", SHARES, 0)
+    assert leaks(clips, split) == (0, 0)
+    shares = pd.crosstab(clips["label"], split, normalize="index", margins=True)[list(SPLITS)]
+    assert (shares - SHARES).loc["All"].abs().max() < 0.01
+    assert (shares - SHARES).abs().to_numpy().max() < 0.04
+
+
+@pytest.mark.real
+def test_reciters_fall_into_even_folds_by_chapter(real_data: Path) -> None:
+    clips = real_clips(real_data / "reciters" / "filespaths.csv")
+    for fold in range(6):
+        split = fold_clips(clips, "grouped", 6, fold, 0)
+        assert leaks(clips, split) == (0, 0)
+        shares = pd.crosstab(clips["label"], split, normalize="index", margins=True)
+        assert shares.loc["All", "test"] == pytest.approx(1 / 6, abs=0.015)
+        assert (shares["test"] - 1 / 6).abs().max() < 0.05
+
+
+@pytest.mark.real
+def test_digits_of_six_speakers_are_split_by_speaker(real_data: Path) -> None:
+    clips = real_clips(real_data / "fsdd" / "filespaths.csv")
+    split = split_clips(clips, "grouped", SHARES, 0)
+    assert leaks(clips, split) == (0, 0)
+    speakers = clips.groupby(split)["group"].nunique()
+    assert speakers.to_dict() == {"train": 4, "val": 1, "test": 1}

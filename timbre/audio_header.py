@@ -1,0 +1,100 @@
+"""What an audio file says of itself before a sample is decoded."""
+
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+import soundfile
+
+UNKNOWN_LENGTH = 2**62  # libsndfile says 2**63 - 1 for a FLAC stream of unknown length
+HEAD_BYTES = 512
+
+CONVERT = "which libsndfile cannot read: convert it to WAV or FLAC, e.g. with ffmpeg"
+LFS_POINTER = b"version https://git-lfs"
+# (offset, bytes, reason): what files named .wav turn out to be.
+SIGNATURES = (
+    (4, b"ftyp", f"is M4A/MP4 (AAC), {CONVERT}"),
+    (0, b"\xff\xf1", f"is AAC, {CONVERT}"),
+    (0, b"\xff\xf9", f"is AAC, {CONVERT}"),
+    (0, b"\x1aE\xdf\xa3", f"is WebM/Matroska, {CONVERT}"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", f"is WMA, {CONVERT}"),
+    (0, b"#!AMR", f"is AMR, {CONVERT}"),
+    (0, b"\x89PNG", "is an image (PNG), not audio"),
+    (0, b"\xff\xd8\xff", "is an image (JPEG), not audio"),
+    (0, b"GIF8", "is an image (GIF), not audio"),
+    (8, b"WEBP", "is an image (WebP), not audio"),
+    (0, b"PK\x03\x04", "is a zip archive: unpack it"),
+    (0, b"\x1f\x8b", "is a gzip archive: unpack it"),
+)
+
+
+class HeaderError(Exception):
+    """Why a file cannot be used as audio; the message does not name the file, its catcher does."""
+
+
+class AudioHeader(NamedTuple):
+    """What the header says; decoding may prove it wrong."""
+
+    sample_rate: int  # Hz
+    n_channels: int
+    n_samples: int  # per channel
+
+
+def read_header(path: Path) -> AudioHeader:
+    """Read the header of the audio file at `path`; raise HeaderError without usable audio."""
+    head = _head(path)
+    if head.startswith(LFS_POINTER):
+        raise HeaderError("is a Git LFS pointer, not the audio: run `git lfs pull`")
+    try:
+        info = soundfile.info(os.fspath(path))
+    except (soundfile.SoundFileError, TypeError) as error:
+        # TypeError: soundfile wants to be told the sample rate of a file that is named .raw
+        raise HeaderError(_reason(head, error)) from None
+    if info.format == "RAW":
+        # libsndfile takes any bytes named .au, .gsm or .vox for headerless audio.
+        raise HeaderError(_reason(head, ValueError("no audio header")))
+    if info.frames == 0:
+        raise HeaderError("holds no samples")
+    if info.frames >= UNKNOWN_LENGTH:
+        raise HeaderError("does not say how long it is: re-encode it, e.g. with ffmpeg")
+    return AudioHeader(int(info.samplerate), int(info.channels), int(info.frames))
+
+
+def _head(path: Path) -> bytes:
+    try:
+        mode = path.stat().st_mode  # before opening: to open a FIFO is to wait for ever
+        if stat.S_ISDIR(mode):
+            raise HeaderError("is a folder, not an audio file")
+        if not stat.S_ISREG(mode):
+            raise HeaderError("is a FIFO or device, not an audio file")
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except FileNotFoundError:
+        raise HeaderError("no such file") from None
+    except PermissionError:
+        raise HeaderError("no permission to read it") from None
+    except OSError as error:
+        raise HeaderError(f"cannot be read: {error.strerror}") from None
+    if not head:
+        raise HeaderError("is empty (0 bytes)")
+    return head
+
+
+def _reason(head: bytes, error: Exception) -> str:
+    for offset, signature, reason in SIGNATURES:
+        if head.startswith(signature, offset):
+            return reason
+    if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "is a web page, not audio (a failed download?)"
+    if _is_text(head):
+        return "is text, not audio"
+    told = str(getattr(error, "error_string", error)).rstrip(".")
+    return f"is damaged, or not audio that libsndfile can read ({told})"
+
+
+def _is_text(head: bytes) -> bool:
+    # "ignore": the head may end within a character.
+    text = head.decode("utf-8", errors="ignore")
+    whole = len(text.encode()) >= len(head) - 3
+    return whole and all(letter.isprintable() or letter.isspace() for letter in text)

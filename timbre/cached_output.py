@@ -1,0 +1,37 @@
+"""The last run's output of a stage, read out of DVC's cache.
+
+DVC deletes the outputs of a stage before it runs; what they were stays in its cache.
+"""
+
+import shutil
+from pathlib import Path
+
+from dvc.api import DVCFileSystem
+from dvc.exceptions import DvcException
+from dvc.scm import SCMError
+
+
+def cached_files(output: Path, folder: Path) -> list[Path]:
+    """Return local paths to the files that DVC recorded for `output`; read them, never change them.
+
+    A file that lies only in a remote is fetched into `folder`. Without a repository, a record or a
+    cached copy the list is empty.
+    """
+    try:
+        files = DVCFileSystem(".")
+        names = sorted(files.find(output.as_posix(), detail=False))
+        return [_local_copy(files, name, folder) for name in names]
+    except (DvcException, SCMError, OSError):
+        return []
+
+
+def _local_copy(files: DVCFileSystem, name: str, folder: Path) -> Path:
+    with files.open(name, "rb") as handle:
+        cached = Path(str(getattr(handle, "name", "")))
+        if cached.is_file():
+            return cached
+        folder.mkdir(parents=True, exist_ok=True)
+        copy = folder / Path(name).name
+        with copy.open("wb") as target:
+            shutil.copyfileobj(handle, target)
+        return copy

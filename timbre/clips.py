@@ -1,0 +1,65 @@
+"""The tables that pass between the stages: clips.csv and splits.csv."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from timbre.problems import InputError
+
+SPLITS = ("train", "val", "test")
+
+CLIP_COLUMNS = {
+    "clip_id": "str",  # path below the audio folder, posix, NFC: names the clip everywhere
+    "path": "str",  # path below data.root, as the file system spells it: opens the file
+    "label": "str",
+    "target": "int64",  # index of label in labels.json
+    "group": "str",  # what must not be split; identical audio shares one group
+    "table_group": "str",  # the table's Group cell as written, "" without one
+    "split": "str",  # the table's Split cell: train, val, test, or "" without one
+    "sha256": "str",  # of the audio file's bytes
+    "sample_rate": "int64",  # Hz
+    "n_channels": "int64",
+    "n_samples": "int64",  # per channel, as the header says
+}
+
+SPLIT_COLUMNS = {
+    "clip_id": "str",
+    "label": "str",
+    "target": "int64",
+    "group": "str",
+    "split": "str",  # train, val or test
+}
+
+
+def read_clips(path: Path) -> pd.DataFrame:
+    """Read clips.csv; columns as in CLIP_COLUMNS, one row a clip, sorted by clip_id."""
+    return _read(path, CLIP_COLUMNS)
+
+
+def read_splits(path: Path) -> pd.DataFrame:
+    """Read splits.csv; columns as in SPLIT_COLUMNS, one row a clip, sorted by clip_id."""
+    return _read(path, SPLIT_COLUMNS)
+
+
+def write_clips(clips: pd.DataFrame, path: Path) -> None:
+    """Write clips.csv in the order of clip_id, so that the table's row order changes nothing."""
+    _write(clips, CLIP_COLUMNS, path)
+
+
+def write_splits(splits: pd.DataFrame, path: Path) -> None:
+    """Write splits.csv in the order of clip_id."""
+    _write(splits, SPLIT_COLUMNS, path)
+
+
+def _read(path: Path, columns: dict[str, str]) -> pd.DataFrame:
+    # Labels and groups such as "NA", "01" or "true" are text: no cell is ever guessed at.
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    if list(frame.columns) != list(columns):
+        raise InputError(f"{path}: columns {list(frame.columns)}, expected {list(columns)}")
+    return frame.astype({name: kind for name, kind in columns.items() if kind != "str"})
+
+
+def _write(frame: pd.DataFrame, columns: dict[str, str], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ordered = frame.sort_values("clip_id", kind="stable")[list(columns)]
+    ordered.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")

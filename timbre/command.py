@@ -1,0 +1,38 @@
+"""How a stage is run from the command line: paths in, problems out without a traceback."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from timbre.problems import InputError
+
+INTERRUPTED = 130  # the shell's exit code for SIGINT
+
+
+def run(main: Callable[..., None]) -> None:
+    """Call `main` with the command line's arguments as paths and exit.
+
+    Exit codes: 0 done, 1 a problem that the user can mend (its lines on stderr), 2 wrong number of
+    arguments, 130 interrupted. Anything else is our mistake and keeps its traceback.
+    """
+    sys.exit(_exit_code(main, sys.argv[1:]))
+
+
+def _exit_code(main: Callable[..., None], arguments: list[str]) -> int:
+    names = list(inspect.signature(main).parameters)
+    if len(arguments) != len(names):
+        module = main.__globals__["__spec__"].name if main.__globals__.get("__spec__") else "STAGE"
+        usage = " ".join(name.upper() for name in names)
+        print(f"usage: python -m {module} {usage}", file=sys.stderr)
+        return 2
+    try:
+        main(*map(Path, arguments))
+    except InputError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return 0

@@ -1,0 +1,173 @@
+"""From the table's rows to clips: files that exist, their hashes, groups that may not be split."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from tqdm import tqdm
+
+from timbre.places import Finder
+from timbre.problems import InputError
+from timbre.table import HEADERS, Table, capped
+
+N_THREADS = 8  # keeps a disk or a network folder busy; more would wait for each other
+MAX_NAMED = 5  # examples in one line
+
+Result = TypeVar("Result")
+
+
+def audio_folder(root: Path, audio: str) -> Path:
+    """Return the folder in `root` that FilePath is relative to; raise InputError without one."""
+    inner = Path(os.path.normpath(audio))
+    folder = root / inner
+    if inner.is_absolute() or ".." in inner.parts:
+        raise InputError(f"data.audio: {audio!r} is outside {root}: it must name a folder in it")
+    if not folder.is_dir():
+        there = sorted(repr(path.name) for path in root.iterdir() if path.is_dir())
+        named = ", ".join(there[:MAX_NAMED]) or "none"
+        raise InputError(f"data.audio: {audio!r} is not a folder in {root}; folders there: {named}")
+    return folder
+
+
+def resolve_paths(rows: pd.DataFrame, root: Path, audio: str, allow_outside: bool) -> Table:
+    """Find the file of each of the table's `rows`; FilePath is relative to `root`/`audio`.
+
+    Adds the columns clip_id (posix path below the audio folder, NFC) and path (posix path below
+    `root`, as the file system spells it; absolute for a file outside, which `allow_outside` must
+    permit). A clip that is listed more than once with equal cells is kept once, with a warning.
+    Raises InputError with all rows whose file is missing, unusable or outside, or whose clip
+    another row describes differently, and when there is only one class.
+    """
+    finder = Finder(root, audio_folder(root, audio), allow_outside)
+    places = [finder.find(written) for written in rows["file_path"]]
+    clip_id, path, problem = (
+        pd.Series(column, index=rows.index, dtype="str") for column in zip(*places, strict=True)
+    )
+    good = rows.assign(clip_id=clip_id, path=path)[problem == ""]
+    problems = _place_problems(rows, problem) + disagreements(good, "clip_id")
+    if good.empty:
+        problems += _audio_hint(root, audio, rows["file_path"].iloc[0])
+    if rows["label"].nunique() == 1:
+        label = rows["label"].iloc[0]
+        problems.append(f"all rows have Class {label!r}: a classifier needs two classes or more")
+    if problems:
+        raise InputError(problems)
+    return Table(good.drop_duplicates("clip_id"), _repeat_warnings(good))
+
+
+def disagreements(rows: pd.DataFrame, key: str) -> list[str]:
+    """Name the rows that share `key` with an earlier row and contradict it.
+
+    With key clip_id, label, split, group and path must be equal. With key sha256 (the same audio
+    under two names) it is label and split: groups are merged instead, but one recording cannot be
+    of two classes, nor stand on both sides of a split.
+    """
+    repeated = rows[rows.duplicated(key, keep=False)]
+    later = repeated[repeated.duplicated(key)]
+    before = repeated.drop_duplicates(key).set_index(key, drop=False).loc[later[key]]
+    problems: list[str] = []
+    for column in ("label", "split", "group", "path") if key == "clip_id" else ("label", "split"):
+        differs = later[column].to_numpy() != before[column].to_numpy()
+        pairs = zip(*(_cells(side[differs], column) for side in (later, before)), strict=True)
+        problems += capped([_disagreement(column, key, *pair) for pair in pairs])
+    return problems
+
+
+def merge_groups(group_keys: Sequence[str], sha256: Sequence[str]) -> list[str]:
+    """Give each clip its group, so that clips of equal group key or equal audio are never apart.
+
+    The groups are the connected components of the graph that links each clip's key to its hash;
+    a component is named by the smallest of its group keys.
+    """
+    keys, names = pd.factorize(np.asarray(group_keys, dtype=object), sort=True)
+    hashes, distinct = pd.factorize(np.asarray(sha256, dtype=object))
+    size = len(names) + len(distinct)
+    links = (np.ones(len(keys), dtype=np.int8), (keys, len(names) + hashes))
+    if size == 0:
+        return []
+    _, component = connected_components(coo_array(links, shape=(size, size)), directed=False)
+    # The names are sorted: the first one of a component is its smallest.
+    _, smallest = np.unique(component[: len(names)], return_index=True)
+    return [str(name) for name in names[smallest[component[keys]]]]
+
+
+def hash_files(paths: Sequence[Path]) -> list[str]:
+    """Return the SHA-256 of each file's bytes, in hex; raise InputError naming all unreadable."""
+    digests = for_each_file(_digest, paths, "hashing")
+    problems = [str(digest) for digest in digests if isinstance(digest, InputError)]
+    if problems:
+        raise InputError(capped(problems))
+    return [digest for digest in digests if isinstance(digest, str)]
+
+
+def for_each_file(
+    function: Callable[[Path], Result], paths: Sequence[Path], title: str
+) -> list[Result]:
+    """Call `function` on each of `paths` in threads; the results keep the order."""
+    with ThreadPool(N_THREADS) as pool:
+        results = pool.imap(function, paths, chunksize=16)
+        return list(tqdm(results, desc=title, total=len(paths), unit=" files", disable=None))
+
+
+def _digest(path: Path) -> str | InputError:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return InputError(f"{path}: cannot be read: {error.strerror}")
+
+
+def _place_problems(rows: pd.DataFrame, problem: pd.Series) -> list[str]:
+    problems: list[str] = []
+    for kind in problem[problem != ""].unique():
+        bad = rows[problem == kind]
+        named = zip(bad["row"], bad["file_path"], strict=True)
+        problems += capped([f"row {row}: {written!r} {kind}" for row, written in named])
+    return problems
+
+
+def _audio_hint(root: Path, audio: str, written: str) -> list[str]:
+    if audio:
+        return [f"no file of the table is in data.audio, {audio!r}: is it the right folder?"]
+    folders = sorted(path for path in root.iterdir() if path.is_dir())
+    fitting = [path.name for path in folders if (path / written.replace("\\", "/")).is_file()]
+    return [f"the files seem to be in {name!r}: set data.audio to it" for name in fitting[:1]]
+
+
+def _cells(rows: pd.DataFrame, column: str) -> list[tuple[int, str, str]]:
+    return list(zip(rows["row"], rows["clip_id"], rows[column], strict=True))
+
+
+def _disagreement(
+    column: str, key: str, later: tuple[int, str, str], before: tuple[int, str, str]
+) -> str:
+    row, clip_id, value = later
+    first_row, first_id, first_value = before
+    if column == "path":
+        return (
+            f"row {row}: {clip_id!r} and the file of row {first_row} are two files whose names "
+            "differ only in Unicode's form (NFC, NFD): rename one"
+        )
+    name = HEADERS[column]
+    if key == "clip_id":
+        told = f"row {first_row} says {first_value!r}"
+    else:
+        told = f"row {first_row}, the same audio as {first_id!r}, says {first_value!r}"
+    return f"row {row}: {clip_id!r} has {name} {value!r}, but {told}: mend or drop one of the two"
+
+
+def _repeat_warnings(rows: pd.DataFrame) -> list[str]:
+    repeats = rows[rows.duplicated("clip_id")]
+    if repeats.empty:
+        return []
+    first = list(zip(repeats["row"], repeats["clip_id"], strict=True))[:MAX_NAMED]
+    named = ", ".join(f"{row} ({clip_id!r})" for row, clip_id in first)
+    more = ", ..." if len(repeats) > MAX_NAMED else ""
+    return [f"{len(repeats)} rows name a clip again and are left out: rows {named}{more}"]

@@ -1,0 +1,66 @@
+"""The trained model as one file that describes itself: weights and JSON, nothing that executes."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from timbre.atomic import replacing
+from timbre.networks import build_network
+from timbre.problems import InputError
+
+FORMAT = 1
+KEY = "timbre"  # one key: safetensors keeps several in no fixed order, and bytes would differ
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model file says about its weights."""
+
+    classes: list[str]  # labels in the order of the logits
+    network: str
+    sizes: dict[str, Any]  # the network's constructor values
+    features: dict[str, str | int | float]  # all that made the spectrograms it was trained on
+    trained: dict[str, Any]  # the training settings, the best epoch and its scores
+    fingerprint: str  # SHA-256 over all inputs of the training, independent of git
+
+
+def save_model(path: Path, network: nn.Module, card: ModelCard) -> None:
+    """Write weights, normalisation and card; the same content gives the same bytes."""
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+    text = json.dumps({"format": FORMAT, **asdict(card)}, sort_keys=True, ensure_ascii=False)
+    with replacing(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary, metadata={KEY: text})
+
+
+def load_model(path: Path) -> tuple[nn.Module, ModelCard]:
+    """Read a model file; the network is in evaluation mode, on the CPU.
+
+    Raises InputError for a file that is no Timbre model, is damaged, or is of another format.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            document = json.loads((file.metadata() or {})[KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+        found = document.pop("format")
+        if found != FORMAT:
+            raise InputError(f"{path}: model format {found}, this version reads {FORMAT}: retrain")
+        card = ModelCard(**document)
+        network = build_network(card.network, **card.sizes)
+        network.load_state_dict(tensors)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such model: run `dvc repro train_cnn`") from None
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: not a usable Timbre model ({reason}): retrain") from None
+    return network.eval(), card
+
+
+def weights_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    """Tell whether two state dicts hold the same values under the same names."""
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)

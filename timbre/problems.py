@@ -1,0 +1,17 @@
+"""What a user can cause and mend: one exception for it, carrying every problem found."""
+
+from collections.abc import Iterable
+
+
+class InputError(Exception):
+    """Problems in what the user gave; each line names the place, the reason, the way out.
+
+    Problems are collected and raised together, so that nobody mends a table one row per run.
+    """
+
+    def __init__(self, problems: str | Iterable[str]) -> None:
+        """Take one message or all of them; an empty collection is a programming error."""
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        if not self.problems:
+            raise ValueError("an InputError needs at least one problem")
+        super().__init__("\n".join(self.problems))

@@ -1,0 +1,206 @@
+"""The user's table: filespaths.csv as rows of text, whatever program wrote it."""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from timbre.problems import InputError
+from timbre.table_text import read_text, records
+
+TABLE_NAMES = ("filespaths.csv", "files_paths.csv")
+HEADERS = {"file_path": "FilePath", "label": "Class", "group": "Group", "split": "Split"}
+REQUIRED = ("file_path", "label")
+SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+SEPARATORS = (",", ";", "\t")
+MAX_LISTED = 50  # messages of one kind; beyond it a terminal hides the other kinds
+
+
+class Table(NamedTuple):
+    """Rows of clips, and what the user should know but need not mend."""
+
+    rows: pd.DataFrame
+    warnings: list[str]
+
+
+def capped(messages: Sequence[str]) -> list[str]:
+    """Shorten `messages`, all of one kind, to MAX_LISTED and say how many more there are."""
+    more = len(messages) - MAX_LISTED
+    listed = list(messages[:MAX_LISTED])
+    return [*listed, f"... and {more} more like the one above"] if more > 0 else listed
+
+
+def find_table(root: Path) -> Path:
+    """Find filespaths.csv or files_paths.csv in `root`; raise InputError unless one is there."""
+    if not root.is_dir():
+        raise InputError(
+            f"{root}: no such folder: data.root must be a folder that holds {TABLE_NAMES[0]} "
+            "(for `dvc exp run --queue` or `--temp` a corpus inside the repository must be "
+            "tracked: run `dvc add` on it)"
+        )
+    found = [root / name for name in TABLE_NAMES if (root / name).is_file()]
+    if len(found) == 2:
+        raise InputError(f"{root}: both {' and '.join(TABLE_NAMES)} are there: keep one of them")
+    if not found:
+        others = ", ".join(sorted(path.name for path in root.glob("*.csv"))) or "no other CSV file"
+        raise InputError(
+            f"{root}: {TABLE_NAMES[0]} is missing (there is {others}); from a folder per class, "
+            f"`python -m timbre.index {root}` makes one"
+        )
+    return found[0]
+
+
+def read_table(path: Path) -> Table:
+    """Read the table at `path`; every cell is text, so labels like NA or 01 stay as they are.
+
+    The rows have the str columns file_path (as written), label, group and split ("" without such a
+    column; split is else train, val or test), and the int column row, the line number that a
+    spreadsheet shows (the header is 1). Labels, groups and splits lose surrounding blanks and are
+    brought to Unicode's NFC. Raises InputError with all problems of the rows together.
+    """
+    text, warnings = read_text(path)
+    body = records(text, _separator(text, path), path)
+    header = next(body, (0, []))[1]
+    written, numbers, problems = _collect(body, len(header), _places(header, path))
+    rows = _frame(written, numbers)
+    problems += _empty_cells(rows) + _odd_cells(rows) + _unknown_splits(rows)
+    if rows.empty:
+        problems.append(f"{path}: there is a header but no row below it")
+    if problems:
+        raise InputError(problems)
+    return Table(rows, warnings + _label_warnings(written["label"], rows["label"]))
+
+
+def _separator(text: str, path: Path) -> str:
+    """Choose the separator under which the header shows most of our columns."""
+    headers: dict[str, list[str]] = {}
+    broken: list[InputError] = []
+    for separator in SEPARATORS:
+        try:
+            headers[separator] = next(records(text, separator, path), (0, []))[1]
+        except InputError as error:
+            broken.append(error)
+    if not headers:
+        raise broken[0]
+    return max(headers, key=lambda sign: (len(_known(headers[sign])), len(headers[sign])))
+
+
+def _known(header: list[str]) -> dict[str, list[int]]:
+    """Map our columns to the places where `header` names them, in any case or spacing."""
+    ours = {name.casefold(): column for column, name in HEADERS.items()}
+    places: dict[str, list[int]] = {}
+    for place, written in enumerate(header):
+        column = ours.get("".join(written.replace("_", " ").split()).casefold())
+        if column:
+            places.setdefault(column, []).append(place)
+    return places
+
+
+def _places(header: list[str], path: Path) -> dict[str, int]:
+    if not header:
+        raise InputError(f"{path}: is empty: it needs the columns FilePath and Class")
+    known = _known(header)
+    there = ", ".join(map(repr, header))
+    problems = [
+        f"{path}: column {HEADERS[column]} is missing; the table has {there}"
+        for column in REQUIRED
+        if column not in known
+    ]
+    for column, places in known.items():
+        if len(places) > 1:
+            names = ", ".join(repr(header[place]) for place in places)
+            problems.append(f"{path}: column {HEADERS[column]} is there more than once: {names}")
+    if problems:
+        raise InputError(problems)
+    return {column: places[0] for column, places in known.items()}
+
+
+def _collect(
+    body: Iterable[tuple[int, list[str]]], width: int, places: dict[str, int]
+) -> tuple[dict[str, list[str]], list[int], list[str]]:
+    """Gather our columns, the row numbers, and the problems of rows with too many cells."""
+    written: dict[str, list[str]] = {column: [] for column in HEADERS}
+    numbers: list[int] = []
+    problems = []
+    for number, cells in body:
+        if len(cells) > width and "".join(cells[width:]).strip():
+            problems.append(
+                f"row {number}: has {len(cells)} cells, the header has {width}: a name with a "
+                "separator in it must stand in quotation marks"
+            )
+        numbers.append(number)
+        for column, place in places.items():
+            written[column].append(cells[place] if place < len(cells) else "")
+    for column in HEADERS.keys() - places.keys():
+        written[column] = [""] * len(numbers)
+    return written, numbers, capped(problems)
+
+
+def _frame(written: dict[str, list[str]], numbers: list[int]) -> pd.DataFrame:
+    rows = pd.DataFrame({"file_path": pd.Series(written["file_path"], dtype="str")})
+    for column in ("label", "group", "split"):
+        # By distinct value: a million rows hold few labels, and equal ones share one object.
+        clean = {cell: unicodedata.normalize("NFC", cell.strip()) for cell in set(written[column])}
+        if column == "split":
+            clean = {cell: SPLIT_WORDS.get(text.casefold(), text) for cell, text in clean.items()}
+        rows[column] = pd.Series([clean[cell] for cell in written[column]], dtype="str")
+    return rows.assign(row=pd.Series(numbers, dtype="int64"))
+
+
+def _empty_cells(rows: pd.DataFrame) -> list[str]:
+    problems: list[str] = []
+    for column, name in HEADERS.items():
+        empty = rows[column].str.strip() == ""
+        if column in REQUIRED or not empty.all():
+            way_out = "" if column in REQUIRED else ": fill all cells of the column or none"
+            numbers = rows.loc[empty, "row"]
+            problems += capped([f"row {number}: {name} is empty{way_out}" for number in numbers])
+    return problems
+
+
+def _odd_cells(rows: pd.DataFrame) -> list[str]:
+    # The CSV files between the stages cannot carry a carriage return or a NUL.
+    problems: list[str] = []
+    for column, name in HEADERS.items():
+        numbers = rows.loc[rows[column].str.contains("[\r\0]", regex=True), "row"]
+        problems += capped([f"row {n}: {name} holds a carriage return or a NUL" for n in numbers])
+    return problems
+
+
+def _unknown_splits(rows: pd.DataFrame) -> list[str]:
+    unknown = rows[~rows["split"].isin(["", *SPLIT_WORDS])]
+    return capped(
+        [
+            f"row {number}: Split {word!r} is unknown: write train, val or test"
+            for number, word in zip(unknown["row"], unknown["split"], strict=True)
+        ]
+    )
+
+
+def _label_warnings(written: Sequence[str], labels: pd.Series) -> list[str]:
+    warnings = []
+    if len(set(written)) > labels.nunique():
+        warnings.append("some labels differ only by blanks around them: they are read as one label")
+    alike: dict[str, list[str]] = {}
+    for label in sorted(labels.unique()):
+        key = "".join(unicodedata.normalize("NFKC", label).casefold().split())
+        alike.setdefault(key, []).append(label)
+    return warnings + capped(
+        [
+            f"labels {', '.join(map(repr, names))} differ only by case or blanks and are "
+            "different classes: if they are one, write them alike"
+            for names in alike.values()
+            if len(names) > 1
+        ]
+    )

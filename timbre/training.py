@@ -1,0 +1,87 @@
+"""A whole training: epoch after epoch, the best one kept, stopped when nothing improves."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Never
+
+import torch
+from tqdm import tqdm
+
+from timbre.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from timbre.curves import Epoch
+from timbre.dataset import Batch, SpectrogramDataset, batches
+from timbre.trainer import Augment, Trainer, seeded
+
+
+@dataclass
+class Training:
+    """One run of `n_epochs` at most; `epochs` and `best_weights` grow as it goes."""
+
+    trainer: Trainer
+    train: SpectrogramDataset
+    val: SpectrogramDataset
+    batch_size: int
+    n_epochs: int
+    patience: int  # epochs without a better validation loss; 0: never stop early
+    seed: int
+    learning_rate: Callable[[float], float]  # of the share of all steps that is done
+    augment: Augment
+    epochs: list[Epoch] = field(default_factory=list)
+    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def fit(self, checkpoint: Path, fingerprint: str, after_epoch: Callable[[], None]) -> None:
+        """Run all epochs; go on where a run with the same fingerprint left its checkpoint."""
+        network, optimizer = self.trainer.network, self.trainer.optimizer
+        if found := load_checkpoint(checkpoint, fingerprint, network, optimizer):
+            self.epochs = [Epoch(**epoch) for epoch in found.progress]
+            self.best_weights = found.best_weights
+        done = len(self.epochs)
+        n_windows = self.n_epochs * len(self.train)
+        with tqdm(
+            total=n_windows, initial=done * len(self.train), unit="window", disable=None
+        ) as bar:
+            while not self.finished():
+                self._run_epoch(bar)
+                progress = [asdict(epoch) for epoch in self.epochs]
+                state = Checkpoint(progress, self.best_weights)
+                save_checkpoint(checkpoint, fingerprint, state, network, optimizer)
+                after_epoch()
+
+    def finished(self) -> bool:
+        """Tell whether all epochs are done, or none of the last `patience` was an improvement."""
+        done = len(self.epochs)
+        waited = done - self.best_epoch
+        return done >= self.n_epochs or (self.patience > 0 and done > 0 and waited >= self.patience)
+
+    @property
+    def best_epoch(self) -> int:
+        """Return the number of the epoch with the lowest validation loss, 0 before the first."""
+        best = min(self.epochs, key=lambda epoch: epoch.val_loss, default=None)
+        return best.epoch if best else 0
+
+    def _run_epoch(self, bar: "tqdm[Never]") -> None:
+        number = len(self.epochs) + 1
+        bar.set_description(f"epoch {number}/{self.n_epochs}")
+        generator = seeded(self.seed, number)
+        rates = self._learning_rates(number)
+        met = self.trainer.train(self._batches(generator, bar), rates, self.augment, generator)
+        seen = self.trainer.measure(batches(self.val, self.batch_size))
+        lr = float(self.trainer.optimizer.param_groups[0]["lr"])
+        self.epochs.append(Epoch(number, met.loss, met.accuracy, seen.loss, seen.accuracy, lr, 0.0))
+        if self.best_epoch == number:
+            state = self.trainer.network.state_dict()
+            self.best_weights = {name: value.detach().clone() for name, value in state.items()}
+        bar.set_postfix(val_loss=f"{seen.loss:.3f}", val_accuracy=f"{seen.accuracy:.3f}")
+
+    def _batches(self, generator: torch.Generator, bar: "tqdm[Never]") -> Iterator[Batch]:
+        for log_mel, target in batches(self.train, self.batch_size, generator):
+            yield log_mel, target
+            bar.update(len(target))
+
+    def _learning_rates(self, epoch: int) -> Iterator[float]:
+        per_epoch = -(-len(self.train) // self.batch_size)
+        first = (epoch - 1) * per_epoch
+        for step in itertools.count(first + 1):
+            yield self.learning_rate(step / (per_epoch * self.n_epochs))

@@ -1,0 +1,58 @@
+"""Tasks spread over processes."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing.context import BaseContext
+from typing import TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def map_unordered(
+    work: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    n_processes: int,
+    preload: Sequence[str] = (),
+) -> Iterator[Result]:
+    """Yield the result of each task as it is ready, in any order.
+
+    One process, or one task, runs here; more run in workers that have imported `preload`.
+    """
+    n_processes = min(n_processes, len(tasks))
+    if n_processes <= 1:
+        yield from map(work, tasks)
+        return
+    with ProcessPoolExecutor(
+        n_processes, mp_context=_context(preload), initializer=_use_one_thread
+    ) as pool:
+        for future in as_completed([pool.submit(work, task) for task in tasks]):
+            yield future.result()
+
+
+def n_cores() -> int:
+    """Return how many processes to run: TIMBRE_JOBS where it is set, else this process's cores."""
+    named = os.environ.get("TIMBRE_JOBS", "")
+    if named.isdigit() and int(named) > 0:
+        return int(named)
+    affinity = getattr(os, "sched_getaffinity", None)  # what we may use, not what the machine has
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _context(preload: Sequence[str]) -> BaseContext:
+    # A plain fork would inherit the locks of this process's threads. The fork server imports what
+    # is slow to import once, then forks quickly; where there is none, each worker imports it.
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(preload))
+    return context
+
+
+def _use_one_thread() -> None:
+    # N processes with N threads each would fight over N cores.
+    import torch
+
+    torch.set_num_threads(1)
