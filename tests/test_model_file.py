@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -9,7 +10,7 @@ from timbre.model_file import KEY, ModelCard, load_model, save_model
 from timbre.networks import build_network
 from timbre.problems import InputError
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "n_classes": 3,
     "n_mels": 16,
     "channels": [4, 8],

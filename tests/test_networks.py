@@ -1,10 +1,12 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from timbre.networks import CompactCNN, NotebookCNN, build_network, n_parameters
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "channels": [32, 64, 128],
     "stride": 2,
     "pool": 2,

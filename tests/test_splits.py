@@ -1,6 +1,7 @@
 """The five ways to split, and folds: laws that hold for every table."""
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,11 @@ from timbre.splits import METHODS, Method, fold_clips, grouped, hashed, official
 SHARES = (0.7, 0.15, 0.15)
 SHARES_ARRAY = np.array(SHARES)
 DEALT: tuple[Method, ...] = ("random", "stratified", "grouped", "hashed")
+
+
+# Parts of ten groups at seed 0 and of ten files at seed 7, worked out from the hash by hand.
+NAMED_PARTS = [0, 0, 0, 0, 0, 1, 0, 0, 2, 0]
+NAMELESS_PARTS = [0, 1, 0, 0, 1, 0, 2, 0, 1, 0]
 
 
 def clips_of(
@@ -69,11 +75,15 @@ def small_tables(draw: st.DrawFn) -> pd.DataFrame:
 
 def problems_of(clips: pd.DataFrame, method: Method, n_folds: int = 0) -> list[str]:
     with pytest.raises(InputError) as caught:
-        if n_folds:
-            fold_clips(clips, method, n_folds, 0, 0)
-        else:
-            split_clips(clips, method, SHARES, 0)
+        split_or_fold(clips, method, n_folds)
     return caught.value.problems
+
+
+def split_or_fold(clips: pd.DataFrame, method: Method, n_folds: int) -> None:
+    if n_folds:
+        fold_clips(clips, method, n_folds, 0, 0)
+    else:
+        split_clips(clips, method, SHARES, 0)
 
 
 def with_split(clips: pd.DataFrame) -> pd.DataFrame:
@@ -83,7 +93,7 @@ def with_split(clips: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_row_order_moves_no_clip(method: Method) -> None:
-    clips = with_split(corpus(4, 15))
+    clips = with_split(corpus(4, 40))
     split = pd.Series(split_clips(clips, method, SHARES, 3), clips["clip_id"])
     shuffled = clips.sample(frac=1, random_state=1)
     moved = pd.Series(split_clips(shuffled, method, SHARES, 3), shuffled["clip_id"])
@@ -92,7 +102,7 @@ def test_row_order_moves_no_clip(method: Method) -> None:
 
 @pytest.mark.parametrize("method", DEALT)
 def test_the_seed_decides(method: Method) -> None:
-    clips = corpus(4, 25)
+    clips = corpus(4, 40)
     first, again, other = (split_clips(clips, method, SHARES, seed).tolist() for seed in (0, 0, 1))
     assert first == again
     assert first != other
@@ -101,7 +111,7 @@ def test_the_seed_decides(method: Method) -> None:
 @pytest.mark.parametrize("method", ["random", "stratified", "grouped"])
 def test_split_sizes_are_those_that_were_asked_for(method: Method) -> None:
     clips = corpus(12, 60)
-    for shares in (SHARES, (0.8, 0.1, 0.1), (0.5, 0.2, 0.3)):
+    for shares in (SHARES, (0.5, 0.2, 0.3)):
         split = split_clips(clips, method, shares, 0)
         sizes = np.array([(split == name).mean() for name in SPLITS])
         assert np.abs(sizes - shares).max() < 0.002
@@ -112,11 +122,11 @@ def test_every_class_is_divided_alike(method: Method) -> None:
     clips = corpus(12, 60)
     split = split_clips(clips, method, SHARES, 0)
     shares = pd.crosstab(clips["label"], split, normalize="index")[list(SPLITS)]
-    assert (shares - SHARES).abs().to_numpy().max() < 0.01
+    assert np.abs(shares.to_numpy() - SHARES).max() < 0.01
 
 
 @given(small_tables(), st.integers(0, 99))
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_grouped_tears_no_group_and_no_audio(clips: pd.DataFrame, seed: int) -> None:
     if clips["group"].nunique() < 3:
         with pytest.raises(InputError, match="needs at least 3"):
@@ -128,6 +138,7 @@ def test_grouped_tears_no_group_and_no_audio(clips: pd.DataFrame, seed: int) -> 
 
 
 @given(small_tables(), st.integers(0, 99))
+@settings(max_examples=40)
 def test_hashed_tears_no_group_and_no_audio(clips: pd.DataFrame, seed: int) -> None:
     parts = hashed(clips, SHARES_ARRAY, seed)
     assert leaks(clips, np.array(SPLITS)[parts]) == (0, 0)
@@ -146,6 +157,7 @@ def test_without_groups_grouped_is_stratified_but_keeps_copies_together() -> Non
 
 
 @given(small_tables(), small_tables(), st.integers(0, 99))
+@settings(max_examples=40)
 def test_adding_clips_never_moves_an_old_one(
     old: pd.DataFrame, new: pd.DataFrame, seed: int
 ) -> None:
@@ -219,7 +231,10 @@ def test_column_keeps_a_val_that_is_there_however_small() -> None:
 @pytest.mark.parametrize(
     ("split", "problems"),
     [
-        ([""] * 4, ["method column needs a Split column in the table: add it, or use method grouped"]),
+        (
+            [""] * 4,
+            ["method column needs a Split column in the table: add it, or use method grouped"],
+        ),
         (
             ["train", "", "val", ""],
             [
@@ -262,11 +277,12 @@ def test_grouped_says_that_one_group_cannot_be_split() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_no_clips_are_a_problem_not_a_crash(method: Method) -> None:
-    assert problems_of(clips_of([]), method) == ["there are no clips to split: add rows to the table"]
+    assert problems_of(clips_of([]), method) == [
+        "there are no clips to split: add rows to the table"
+    ]
 
 
-@pytest.mark.parametrize("n_folds", [3, 5])
-@pytest.mark.parametrize("method", DEALT)
+@pytest.mark.parametrize(("method", "n_folds"), [*product(DEALT, [3]), ("grouped", 5)])
 def test_over_all_folds_each_clip_is_once_in_test_and_once_in_val(
     method: Method, n_folds: int
 ) -> None:
@@ -281,15 +297,16 @@ def test_over_all_folds_each_clip_is_once_in_test_and_once_in_val(
 @pytest.mark.parametrize("method", ["grouped", "hashed"])
 def test_no_fold_tears_a_group(method: Method) -> None:
     clips = corpus(3, 24)
-    for fold in range(4):
+    for fold in (0, 3):
         assert leaks(clips, fold_clips(clips, method, 4, fold, 0)) == (0, 0)
 
 
 @pytest.mark.parametrize("method", ["random", "stratified", "grouped"])
 def test_folds_are_of_one_size(method: Method) -> None:
     clips = corpus(6, 30)
-    sizes = [(fold_clips(clips, method, 5, fold, 0) == "test").mean() for fold in range(5)]
-    assert np.abs(np.array(sizes) - 0.2).max() < 0.002
+    split = fold_clips(clips, method, 5, 3, 0)
+    sizes = np.array([(split == name).mean() for name in SPLITS])
+    assert np.abs(sizes - [0.6, 0.2, 0.2]).max() < 0.002
 
 
 def test_row_order_moves_no_clip_to_another_fold() -> None:
@@ -311,7 +328,9 @@ def test_more_folds_than_groups_or_clips_are_explained() -> None:
     assert "there are only 3 groups, and method grouped needs at least 4" in str(
         problems_of(clips, "grouped", n_folds=4)
     )
-    assert problems_of(clips, "random", n_folds=10) == ["10 folds but only 9 clips: use fewer folds"]
+    assert problems_of(clips, "random", n_folds=10) == [
+        "10 folds but only 9 clips: use fewer folds"
+    ]
 
 
 def real_clips(table: Path) -> pd.DataFrame:
@@ -325,8 +344,8 @@ def test_reciters_are_split_evenly_by_chapter(real_data: Path) -> None:
     split = split_clips(clips, "grouped", SHARES, 0)
     assert leaks(clips, split) == (0, 0)
     shares = pd.crosstab(clips["label"], split, normalize="index", margins=True)[list(SPLITS)]
-    assert (shares - SHARES).loc["All"].abs().max() < 0.01
-    assert (shares - SHARES).abs().to_numpy().max() < 0.04
+    assert np.abs(shares.loc["All"].to_numpy() - SHARES).max() < 0.01
+    assert np.abs(shares.to_numpy() - SHARES).max() < 0.04
 
 
 @pytest.mark.real
@@ -347,3 +366,16 @@ def test_digits_of_six_speakers_are_split_by_speaker(real_data: Path) -> None:
     assert leaks(clips, split) == (0, 0)
     speakers = clips.groupby(split)["group"].nunique()
     assert speakers.to_dict() == {"train": 4, "val": 1, "test": 1}
+
+
+@pytest.mark.real
+def test_the_official_digit_split_gets_its_val_from_train(real_data: Path) -> None:
+    table = real_data / "fsdd" / "filespaths.csv"
+    official_split = pd.read_csv(table, dtype=str)["Split"]
+    clips = real_clips(table).assign(split=official_split)
+    split = split_clips(clips, "column", SHARES, 0)
+    assert ((split == "test") == (official_split == "test")).all()
+    counts = pd.crosstab(clips["label"], split)
+    assert (counts["val"] / (counts["val"] + counts["train"])).to_numpy() == pytest.approx(
+        0.15 / 0.85, abs=0.005
+    )

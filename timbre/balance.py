@@ -11,7 +11,8 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 MOST_CHAINS = 32  # restarts that run side by side
-MOST_STEPS = 4000  # of hill climbing; more moves hardly a clip on real tables
+MOST_STEPS = 10_000  # of hill climbing
+PATIENCE = 1000  # steps without a better best chain, after which the climbing ends
 GREEDY_WORK = 5e6  # cells computed by all chains together: some seconds at most
 WIDEST_SHUFFLE = 2.0  # of the order "big units first", in natural logarithms of their share
 
@@ -153,7 +154,8 @@ def _climb(task: _Task, parts: IntArray, dealt: FloatArray, rng: np.random.Gener
     chains = np.arange(len(parts))
     (n_parts, _), n_bundles = task.wanted.shape, len(task.kind)
     lowest = task.error(dealt)
-    for _ in range(min(MOST_STEPS, 100 * n_bundles)):
+    n_stale = 0
+    for _ in range(MOST_STEPS):
         one, other = rng.integers(n_bundles, size=(2, len(chains)))
         swaps = rng.random(len(chains)) < 0.5
         origin = parts[chains, one]
@@ -163,6 +165,9 @@ def _climb(task: _Task, parts: IntArray, dealt: FloatArray, rng: np.random.Gener
         tried[chains, origin] -= change
         tried[chains, goal] += change
         error = task.error(tried)
+        n_stale = 0 if error.min() < lowest.min() else n_stale + 1
+        if n_stale == PATIENCE:
+            break
         kept = error <= lowest
         dealt[kept], lowest[kept] = tried[kept], error[kept]
         parts[chains[kept], one[kept]] = goal[kept]

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from timbre.atomic import replacing
 from timbre.problems import InputError
 
-# The order of the file's columns; seconds are left out, for no two runs take the same.
 COLUMNS = ("epoch", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "lr")
 
 PATIENCE = 3  # epochs that validation loss must have stayed up
@@ -32,7 +32,6 @@ class Epoch:
     """What one pass over the training split gave.
 
     `epoch` counts from 1; losses in nats, accuracies 0 to 1, `lr` the learning rate it ended with.
-    `seconds` is the wall time; two epochs that differ in it alone are equal.
     """
 
     epoch: int
@@ -41,7 +40,6 @@ class Epoch:
     val_loss: float
     val_accuracy: float
     lr: float
-    seconds: float = field(compare=False)
 
 
 def write_csv(epochs: Sequence[Epoch], path: Path) -> None:
@@ -51,11 +49,12 @@ def write_csv(epochs: Sequence[Epoch], path: Path) -> None:
     table.writerow(COLUMNS)
     for epoch in epochs:
         table.writerow([epoch.epoch, *(f"{getattr(epoch, name):.6g}" for name in COLUMNS[1:])])
-    _replace(path, text.getvalue().encode())
+    with replacing(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
 def read_csv(path: Path) -> list[Epoch]:
-    """Read what `write_csv` wrote; `seconds`, which the file does not hold, are NaN.
+    """Read what `write_csv` wrote.
 
     Raises InputError with one line for every row that is not six numbers, the first a whole one.
     """
@@ -68,7 +67,7 @@ def read_csv(path: Path) -> list[Epoch]:
         try:
             number, *values = row
             cells = dict(zip(COLUMNS[1:], map(float, values), strict=True))
-            epochs.append(Epoch(epoch=int(number), seconds=math.nan, **cells))
+            epochs.append(Epoch(epoch=int(number), **cells))
         except ValueError:
             problems.append(f"{path}, line {line}: '{','.join(row)}' is not six numbers")
     if problems:
@@ -138,9 +137,8 @@ def draw(
     figure.legend(handles, names, loc="upper center", ncols=len(names), frameon=False)
     # A layout engine would draw everything twice, and this runs after every epoch.
     figure.subplots_adjust(left=0.07, right=0.98, bottom=0.13, top=0.86, wspace=0.2)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    _replace(path, picture.getvalue())
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
 def _ceiling(epochs: Sequence[Epoch]) -> float:
@@ -176,11 +174,3 @@ def _draw_panel(
     axes.set_ylabel("loss (nats)" if quantity == "loss" else quantity)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside `path` and rename: whoever looks meanwhile, and a crash, find a whole file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -140,8 +141,9 @@ def mean_and_std(dataset: SpectrogramDataset, batch_size: int = 256) -> tuple[to
     return mean.float(), variance.sqrt().clamp(min=1.0).float()
 
 
-def _as_read(batch: Batch) -> Batch:
-    return batch  # __getitems__ has put it together
+def _as_read(batch: Any) -> Batch:  # noqa: ANN401 (torch's stub thinks of a list of items)
+    whole: Batch = batch  # __getitems__ has put it together
+    return whole
 
 
 def _read_rows(path: Path, rows: Integers) -> npt.NDArray[np.float16]:

@@ -14,7 +14,7 @@ def clip_probs(
 ) -> npt.NDArray[np.float64]:
     """Return `(n_clips, n_classes)`: each clip's mean over the probabilities of its windows.
 
-    Runs in float32 where the network lies, so that a score does not hang on the hardware's shortcuts.
+    Runs in float32 where the network lies: a score must not hang on the hardware's shortcuts.
     """
     device = next(network.parameters()).device
     probs = []

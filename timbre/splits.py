@@ -54,7 +54,7 @@ def fold_clips(
     folds depend on neither `fold` nor the order of the rows. Method column knows no folds.
     Raises InputError as split_clips does; *every* fold must hold every class.
     """
-    if n_folds > len(clips):
+    if 0 < len(clips) < n_folds:
         raise InputError(f"{n_folds} folds but only {len(clips)} clips: use fewer folds")
     parts = _parts(clips, method, np.full(n_folds, 1 / n_folds), seed)
     names = [f"fold {number}" for number in range(n_folds)]
@@ -116,7 +116,7 @@ def official(clips: pd.DataFrame, fractions: FloatArray, seed: int) -> IntArray:
     problems = _column_problems(clips)
     if problems:
         raise InputError(problems)
-    parts = clips["split"].map(SPLITS.index).to_numpy(np.int64)
+    parts = clips["split"].map(SPLITS.index).to_numpy(np.int64, copy=True)
     training = clips[parts == 0]
     if not (parts == 1).any() and len(training):
         whole = (clips.groupby("group")["split"].nunique() == 1).all()

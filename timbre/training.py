@@ -69,7 +69,7 @@ class Training:
         met = self.trainer.train(self._batches(generator, bar), rates, self.augment, generator)
         seen = self.trainer.measure(batches(self.val, self.batch_size))
         lr = float(self.trainer.optimizer.param_groups[0]["lr"])
-        self.epochs.append(Epoch(number, met.loss, met.accuracy, seen.loss, seen.accuracy, lr, 0.0))
+        self.epochs.append(Epoch(number, met.loss, met.accuracy, seen.loss, seen.accuracy, lr))
         if self.best_epoch == number:
             state = self.trainer.network.state_dict()
             self.best_weights = {name: value.detach().clone() for name, value in state.items()}

@@ -1,0 +1,184 @@
+"""The stage: params.yaml and clips.csv in, splits.csv and metrics out."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from stages.split import main
+from timbre.clips import CLIP_COLUMNS, read_splits, write_clips
+from timbre.problems import InputError
+
+GROUPED = {
+    "method": "grouped",
+    "train": 0.5,
+    "val": 0.25,
+    "test": 0.25,
+    "seed": 0,
+    "n_folds": 0,
+    "fold": 0,
+}
+
+
+def clips(n_groups: int = 4, split: str = "") -> pd.DataFrame:
+    """Two classes; `n_groups` groups of four clips each, which hold three different sounds."""
+    rows = [
+        (
+            f"{label}/{group}{take}.ogg",
+            label,
+            target,
+            f"{label}{group}",
+            f"{label}{group}{take % 3}",
+        )
+        for target, label in enumerate(("alto", "bass"))
+        for group in range(n_groups)
+        for take in range(4)
+    ]
+    table = pd.DataFrame(rows, columns=["clip_id", "label", "target", "group", "sha256"])
+    return table.assign(
+        path=table["clip_id"],
+        table_group=table["group"],
+        split=split,
+        sample_rate=16000,
+        n_channels=1,
+        n_samples=16000,
+    )[list(CLIP_COLUMNS)]
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(table: pd.DataFrame, **changes: object) -> tuple[pd.DataFrame, object]:
+    """Run the stage with GROUPED and `changes`; give splits.csv and the metrics."""
+    Path("params.yaml").write_text(yaml.safe_dump({"split": GROUPED | changes}), encoding="utf-8")
+    write_clips(table, Path("data/clips.csv"))
+    main(Path("data/clips.csv"), Path("data/splits.csv"), Path("metrics/split.json"))
+    metrics = Path("metrics/split.json").read_text(encoding="utf-8")
+    return read_splits(Path("data/splits.csv")), json.loads(metrics)
+
+
+def problems_of(table: pd.DataFrame, **changes: object) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        run(table, **changes)
+    return caught.value.problems
+
+
+def test_metrics_are_the_counts_of_the_written_split(capsys: pytest.CaptureFixture[str]) -> None:
+    splits, metrics = run(clips())
+    assert metrics == {
+        "method": "grouped",
+        "train": {"clips": 16, "groups": 4, "classes": 2},
+        "val": {"clips": 8, "groups": 2, "classes": 2},
+        "test": {"clips": 8, "groups": 2, "classes": 2},
+        "leaks": {"audio": 0, "group": 0},
+    }
+    assert splits["split"].value_counts().to_dict() == {"train": 16, "val": 8, "test": 8}
+    assert capsys.readouterr() == (
+        "split: grouped: train 16, val 8, test 8 clips; leaks: 0 audio, 0 groups\n",
+        "",
+    )
+
+
+def test_every_clip_gets_a_split_and_keeps_what_the_table_says() -> None:
+    table = clips()
+    splits, _ = run(table.sample(frac=1, random_state=0))
+    columns = ["clip_id", "label", "target", "group"]
+    pd.testing.assert_frame_equal(splits[columns], table[columns], check_dtype=False)
+
+
+def test_row_order_changes_no_byte() -> None:
+    run(clips())
+    first = [Path(path).read_bytes() for path in ("data/splits.csv", "metrics/split.json")]
+    run(clips().sample(frac=1, random_state=1))
+    assert first == [Path(path).read_bytes() for path in ("data/splits.csv", "metrics/split.json")]
+
+
+@pytest.mark.parametrize("method", ["random", "stratified"])
+def test_leaks_are_counted_shown_and_warned_of(
+    method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    splits, metrics = run(clips(), method=method)
+    torn = int((splits.groupby("group")["split"].nunique() > 1).sum())
+    audio = splits["group"] + splits["clip_id"].str[-5].replace("3", "0")
+    copies = int((splits.groupby(audio)["split"].nunique() > 1).sum())
+    assert torn > 0
+    assert copies > 0
+    assert isinstance(metrics, dict)
+    assert metrics["leaks"] == {"audio": copies, "group": torn}
+    output, errors = capsys.readouterr()
+    assert output.endswith(f"; leaks: {copies} audio, {torn} groups\n")
+    assert errors == (
+        f"warning: method {method} leaks: groups in more than one split: {torn}, identical audio: "
+        f"{copies}; the score will flatter: use method grouped\n"
+    )
+
+
+def test_a_leaking_official_split_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    table = clips()
+    run(table.assign(split=["train", "train", "val", "test"] * 8), method="column")
+    assert capsys.readouterr().err == (
+        "warning: the table's own split leaks: groups in more than one split: 8, identical audio: "
+        "8; the score will flatter: use method grouped\n"
+    )
+
+
+def test_folds_take_the_place_of_the_shares(capsys: pytest.CaptureFixture[str]) -> None:
+    tests = []
+    for fold in range(4):
+        splits, _ = run(clips(), n_folds=4, fold=fold)
+        tests += splits.loc[splits["split"] == "test", "clip_id"].tolist()
+    assert sorted(tests) == clips()["clip_id"].tolist()
+    assert capsys.readouterr().out.splitlines()[3] == (
+        "split: grouped, fold 3 of 4: train 16, val 8, test 8 clips; leaks: 0 audio, 0 groups"
+    )
+
+
+def test_shares_may_be_spelled_as_dvc_writes_them() -> None:
+    splits, _ = run(clips(), train="5e-1", val="0.25", test=".25")
+    assert splits["split"].value_counts()["train"] == 16
+
+
+@pytest.mark.parametrize(
+    ("changes", "problems"),
+    [
+        ({"train": 0.6}, ["split: train + val + test must be 1, not 1.1"]),
+        ({"fold": 1}, ["split: fold must be 0 without n_folds, not 1"]),
+        ({"n_folds": 5, "fold": 5}, ["split: fold must be below n_folds = 5, not 5"]),
+        (
+            {"n_folds": 2},
+            ["split.n_folds: must be 0 (no cross-validation) or at least 3 (got 2)"],
+        ),
+        (
+            {"n_folds": 3, "method": "column", "val": 0.5},
+            [
+                "split: train + val + test must be 1, not 1.25; method column knows no folds: "
+                "set n_folds to 0 or use another method"
+            ],
+        ),
+        (
+            {"test": 0, "seed": -1, "method": "groups"},
+            [
+                "split.method: Input should be 'random', 'stratified', 'grouped', 'column' or "
+                "'hashed' (got 'groups')",
+                "split.test: Input should be greater than 0 (got 0)",
+                "split.seed: Input should be greater than or equal to 0 (got -1)",
+            ],
+        ),
+    ],
+)
+def test_impossible_settings_are_explained(changes: dict[str, object], problems: list[str]) -> None:
+    assert problems_of(clips(), **changes) == [f"params.yaml: {line}" for line in problems]
+
+
+def test_nothing_is_written_when_a_class_cannot_be_split() -> None:
+    assert problems_of(clips(n_groups=2)) == [
+        f"class {label!r} (8 clips in 2 groups) has no clip in {where}: add groups of it, try "
+        "another seed, other fractions or another method, or remove the class"
+        for label, where in (("alto", "test"), ("bass", "val"))
+    ]
+    assert not Path("data/splits.csv").exists()
+    assert not Path("metrics/split.json").exists()
