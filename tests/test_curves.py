@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.figure import Figure
 from PIL import Image
 
 from timbre import curves
@@ -163,13 +162,8 @@ def test_any_run_can_be_drawn_in_the_same_size(
     assert b"Software" not in path.read_bytes()
 
 
-def test_the_picture_names_both_splits_the_best_epoch_and_overfitting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    figures: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
-    curves.draw(run([5, 4, 3, 2, 3, 4, 5, 6]), 4, 5, tmp_path / "curves.png")
-    (figure,) = figures
+def test_the_picture_names_both_splits_the_best_epoch_and_overfitting() -> None:
+    figure = curves.picture(run([5, 4, 3, 2, 3, 4, 5, 6]), 4, 5)
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["training", "validation", "best epoch (4)", "overfitting (from epoch 5)"]
     assert [axes.get_ylabel() for axes in figure.axes] == ["loss (nats)", "accuracy"]

@@ -82,7 +82,8 @@ def rewrite(model: Path, **changes: object) -> None:
     with safetensors.safe_open(model, framework="pt") as file:
         document = json.loads(file.metadata()[KEY])
     document.update(changes)
-    tensors = safetensors.torch.load_file(model)
+    # Loaded tensors may be views of the file, which must not change under them.
+    tensors = {name: value.clone() for name, value in safetensors.torch.load_file(model).items()}
     safetensors.torch.save_file(tensors, model, metadata={KEY: json.dumps(document)})
 
 

@@ -120,11 +120,22 @@ def _noise(losses: Floats) -> float:
 def draw(
     epochs: Sequence[Epoch], best_epoch: int | None, overfitting_epoch: int | None, path: Path
 ) -> None:
-    """Draw loss and accuracy of both splits side by side into the PNG file `path`.
+    """Draw `picture` into the PNG file `path`; a reader sees the old picture or the new one.
+
+    Equal input gives equal bytes with one version of Matplotlib.
+    """
+    figure = picture(epochs, best_epoch, overfitting_epoch)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def picture(
+    epochs: Sequence[Epoch], best_epoch: int | None, overfitting_epoch: int | None
+) -> Figure:
+    """Draw loss and accuracy of both splits side by side.
 
     `best_epoch`, the one kept, gets a marker; from `overfitting_epoch` on the ground is shaded;
-    None leaves either out. A reader sees the old picture or the new one. Equal input gives equal
-    bytes with one version of Matplotlib.
+    None leaves either out.
     """
     figure = Figure(figsize=(10, 4), dpi=110)
     panels = figure.subplots(1, 2)
@@ -137,8 +148,7 @@ def draw(
     figure.legend(handles, names, loc="upper center", ncols=len(names), frameon=False)
     # A layout engine would draw everything twice, and this runs after every epoch.
     figure.subplots_adjust(left=0.07, right=0.98, bottom=0.13, top=0.86, wspace=0.2)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+    return figure
 
 
 def _ceiling(epochs: Sequence[Epoch]) -> float:

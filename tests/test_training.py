@@ -1,0 +1,204 @@
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from timbre.augmentation import Augmentation
+from timbre.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from timbre.dataset import SpectrogramDataset, WindowTable, mean_and_std
+from timbre.model_file import weights_equal
+from timbre.networks import CompactCNN
+from timbre.schedule import learning_rate
+from timbre.trainer import Trainer, balanced_weights, seeded
+from timbre.training import Training
+
+CPU = torch.device("cpu")
+N_CLASSES, N_MELS, N_FRAMES = 3, 8, 12
+
+
+def learnable(n: int, seed: int) -> SpectrogramDataset:
+    """Windows whose class is the band that is loud."""
+    targets = np.arange(n) % N_CLASSES
+    rows = np.arange(n)
+    windows = SpectrogramDataset(WindowTable([], rows * 0, rows, rows), targets)
+    log_mel = np.random.default_rng(seed).normal(-60, 8, (n, 1, N_MELS, N_FRAMES))
+    log_mel[rows, 0, targets * 2] += 12
+    windows.memory = torch.from_numpy(log_mel).half()
+    return windows
+
+
+def network() -> CompactCNN:
+    torch.manual_seed(0)
+    return CompactCNN(N_CLASSES, N_MELS, [4, 8], stride=1, pool=2, hidden=[16], dropout=0.1)
+
+
+def training(epochs: int = 6, patience: int = 0, lr: float = 0.02, seed: int = 0) -> Training:
+    train, val = learnable(60, 1), learnable(30, 2)
+    net = network()
+    net.normalise.set_statistics(*mean_and_std(train))
+    trainer = Trainer(
+        network=net,
+        optimizer=torch.optim.AdamW(net.parameters()),
+        device=CPU,
+        precision=torch.float32,
+        class_weights=torch.ones(N_CLASSES),
+        label_smoothing=0.0,
+        max_grad_norm=5.0,
+    )
+    return Training(
+        trainer=trainer,
+        train=train,
+        val=val,
+        batch_size=16,
+        n_epochs=epochs,
+        patience=patience,
+        seed=seed,
+        learning_rate=lambda progress: learning_rate(progress, lr, "cosine", 0.1),
+        augment=Augmentation(1, 2, 2, 1, 0.2, -80.0),
+    )
+
+
+def nothing() -> None: ...
+
+
+def test_what_can_be_learned_is_learned(tmp_path: Path) -> None:
+    run = training(epochs=12)
+    run.fit(tmp_path / "c", "x", nothing)
+    assert len(run.epochs) == 12
+    assert run.epochs[-1].val_accuracy > 0.9
+    assert run.epochs[-1].val_loss < run.epochs[0].val_loss / 2
+
+
+def test_the_best_weights_are_those_of_the_lowest_validation_loss(tmp_path: Path) -> None:
+    run = training()
+    run.fit(tmp_path / "c", "x", nothing)
+    losses = [epoch.val_loss for epoch in run.epochs]
+    assert run.best_epoch == 1 + losses.index(min(losses))
+    run.trainer.network.load_state_dict(run.best_weights)
+    from timbre.dataset import batches
+
+    seen = run.trainer.measure(batches(run.val, run.batch_size))
+    assert seen.loss == pytest.approx(min(losses), rel=1e-6)
+
+
+def test_training_stops_when_patience_is_spent(tmp_path: Path) -> None:
+    run = training(epochs=50, patience=2, lr=1e-9)
+    run.val.memory = -run.val.memory - 120 if run.val.memory is not None else None
+    run.learning_rate = lambda _: 0.05
+    run.fit(tmp_path / "c", "x", nothing)
+    assert len(run.epochs) == run.best_epoch + 2 < 50
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_others(tmp_path: Path) -> None:
+    runs = [training(2, seed=seed) for seed in (7, 7, 8)]
+    for number, run in enumerate(runs):
+        run.fit(tmp_path / str(number), "x", nothing)
+    assert runs[0].epochs == runs[1].epochs
+    assert weights_equal(runs[0].best_weights, runs[1].best_weights)
+    assert runs[0].epochs != runs[2].epochs
+
+
+class KilledError(Exception):
+    """Stands for SIGKILL between two epochs."""
+
+
+def kill_after(run: Training, n_epochs: int) -> Callable[[], None]:
+    def check() -> None:
+        if len(run.epochs) == n_epochs:
+            raise KilledError
+
+    return check
+
+
+@pytest.mark.parametrize("killed_after", [1, 3, 5])
+def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path, killed_after: int) -> None:
+    whole = training()
+    whole.fit(tmp_path / "whole", "x", nothing)
+    first = training()
+    with pytest.raises(KilledError):
+        first.fit(tmp_path / "c", "x", kill_after(first, killed_after))
+    torch.manual_seed(99)  # another process starts with another state
+    second = training()
+    trained: list[int] = []
+    second.fit(tmp_path / "c", "x", lambda: trained.append(len(second.epochs)))
+    assert trained == list(range(killed_after + 1, 7))
+    assert second.epochs == whole.epochs
+    assert weights_equal(second.best_weights, whole.best_weights)
+    ends = [run.trainer.network.state_dict() for run in (second, whole)]
+    assert weights_equal(*ends)
+
+
+def test_changed_inputs_never_resume_a_stale_state(tmp_path: Path) -> None:
+    training(2).fit(tmp_path / "c", "old inputs", nothing)
+    run = training(2)
+    epochs: list[int] = []
+    run.fit(tmp_path / "c", "new inputs", lambda: epochs.append(len(run.epochs)))
+    assert epochs == [1, 2]
+
+
+@dataclass
+class State:
+    net: nn.Module
+    optimizer: torch.optim.Optimizer
+
+
+def stepped(n_steps: int) -> State:
+    net = nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.1)
+    for _ in range(n_steps):
+        optimizer.zero_grad()
+        net(torch.ones(1, 3)).sum().backward()
+        optimizer.step()
+    return State(net, optimizer)
+
+
+def test_a_checkpoint_brings_everything_back(tmp_path: Path) -> None:
+    old, new = stepped(3), stepped(0)
+    best = {"weight": torch.ones(2)}
+    progress = [{"epoch": 1, "val_loss": 0.1 + 0.2}]
+    save_checkpoint(tmp_path / "c", "x", Checkpoint(progress, best), old.net, old.optimizer)
+    found = load_checkpoint(tmp_path / "c", "x", new.net, new.optimizer)
+    assert found is not None
+    assert found.progress == progress
+    assert weights_equal(found.best_weights, best)
+    assert weights_equal(new.net.state_dict(), old.net.state_dict())
+    for one, other in zip(
+        old.optimizer.state_dict()["state"].values(),
+        new.optimizer.state_dict()["state"].values(),
+        strict=True,
+    ):
+        assert weights_equal(one, other)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"garbage" * 9, b"\x80\x04K\x01."])
+def test_an_unusable_checkpoint_changes_nothing(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "c").write_bytes(content)
+    state = stepped(0)
+    before = {name: value.clone() for name, value in state.net.state_dict().items()}
+    assert load_checkpoint(tmp_path / "c", "x", state.net, state.optimizer) is None
+    assert weights_equal(state.net.state_dict(), before)
+
+
+def test_balanced_weights_make_classes_count_equally() -> None:
+    counts = torch.tensor([10, 30, 60])
+    weights = balanced_weights(counts)
+    torch.testing.assert_close(weights * counts, torch.full((3,), 100 / 3))
+    torch.testing.assert_close((weights * counts).sum(), torch.tensor(100.0))
+
+
+def test_a_class_without_clips_gets_a_finite_weight() -> None:
+    assert balanced_weights(torch.tensor([0, 4])).isfinite().all()
+
+
+def test_each_epoch_has_its_own_randomness() -> None:
+    draws = {(s, e): float(torch.rand((), generator=seeded(s, e))) for s in (0, 1) for e in (1, 2)}
+    assert len(set(draws.values())) == 4
+    assert float(torch.rand((), generator=seeded(0, 1))) == draws[0, 1]
+    first = (seeded(0, 1), torch.rand(()))[1]
+    again = (seeded(0, 1), torch.rand(()))[1]
+    assert float(first) == float(again)
