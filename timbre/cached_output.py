@@ -4,24 +4,28 @@ DVC deletes the outputs of a stage before it runs; what they were stays in its c
 """
 
 import shutil
+import sys
 from pathlib import Path
 
 from dvc.api import DVCFileSystem
-from dvc.exceptions import DvcException
-from dvc.scm import SCMError
 
 
 def cached_files(output: Path, folder: Path) -> list[Path]:
     """Return local paths to the files that DVC recorded for `output`; read them, never change them.
 
     A file that lies only in a remote is fetched into `folder`. Without a repository, a record or a
-    cached copy the list is empty.
+    cached copy the list is empty, and a line on stderr says why.
     """
     try:
         files = DVCFileSystem(".")
         names = sorted(files.find(output.as_posix(), detail=False))
         return [_local_copy(files, name, folder) for name in names]
-    except (DvcException, SCMError, OSError):
+    except FileNotFoundError:
+        return []  # recorded, but never made: the first run
+    except Exception as error:
+        # Any of DVC's packages, and any remote, may fail in its own way. All it costs is time.
+        reason = " ".join(str(error).split())
+        print(f"{output}: nothing to reuse in DVC's cache ({reason})", file=sys.stderr)
         return []
 
 
