@@ -23,6 +23,7 @@ class DataSection(Section):
     """Where the corpus is."""
 
     root: str  # folder with filespaths.csv; dvc.yaml hands it over on the command line
+    table: str  # name of the table in root; "" for filespaths.csv or files_paths.csv
     audio: str  # folder in root that FilePath is relative to; "" for root itself
     allow_outside: StrictBool  # whether files outside the corpus may be listed
 
@@ -30,7 +31,7 @@ class DataSection(Section):
 def main(root: Path, clips: Path, labels: Path) -> None:
     """Read the table in `root`; write the table of `clips`, and the classes as JSON to `labels`."""
     section = read_section("data", DataSection)
-    table = read_table(find_table(root))
+    table = read_table(find_table(root, section.table))
     found = resolve_paths(table.rows, root, section.audio, section.allow_outside)
     _warn(table.warnings + found.warnings)
     rows = _read_audio(found.rows, root)

@@ -16,7 +16,7 @@ import pandas as pd
 from pydantic import Field
 
 from timbre import command, confusion, scores
-from timbre.clips import read_splits
+from timbre.clips import read_classes, read_splits
 from timbre.dataset import SpectrogramDataset, find_windows
 from timbre.model_file import ModelCard, load_model
 from timbre.params import Section, read_section
@@ -67,7 +67,7 @@ def main(
 def check_fits(card: ModelCard, model: Path, spectrograms: Path, labels: Path) -> None:
     """Raise InputError if the model was trained on other classes or other features."""
     problems = []
-    if card.classes != json.loads(labels.read_text(encoding="utf-8"))["classes"]:
+    if card.classes != read_classes(labels):
         problems.append(f"{model}: was trained on other classes than {labels} holds: retrain")
     features = read_index(shard_paths(spectrograms)[0]).attributes
     names = sorted({*features, *card.features})

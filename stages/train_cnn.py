@@ -24,7 +24,7 @@ from torch import nn
 
 from timbre import command, curves
 from timbre.augmentation import Augmentation
-from timbre.clips import read_splits
+from timbre.clips import read_classes, read_splits
 from timbre.dataset import SpectrogramDataset, find_windows, mean_and_std
 from timbre.device import choose_device, choose_precision
 from timbre.model_file import ModelCard, save_model
@@ -84,7 +84,7 @@ def main(
     device = choose_device(params.device)
     precision = choose_precision(params.precision, device)
     where = f"{device.type} {precision}".replace("torch.", "")
-    classes: list[str] = json.loads(labels.read_text(encoding="utf-8"))["classes"]
+    classes = read_classes(labels)
     features = read_index(shard_paths(spectrograms)[0]).attributes
     table = read_splits(splits)
     train = load_split(table, "train", spectrograms, params.memory_gb, device)

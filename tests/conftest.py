@@ -1,19 +1,19 @@
 """What several test files share: small seeded recordings, and the real ones where they are."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from clone import REPOSITORY, Clone, make_clone, make_small
 from hypothesis import settings
 
 # The machines are shared and uneven: how long an example takes says nothing. The same examples in
 # every run, so that a failure is seen by all.
 settings.register_profile("timbre", deadline=None, derandomize=True)
 settings.load_profile("timbre")
-
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def write_wav(
@@ -25,6 +25,58 @@ def write_wav(
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples, sample_rate, format="WAV", subtype="PCM_16")
     return path
+
+
+@pytest.fixture(scope="session")
+def defaults(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """Return a clone as a user gets it; it never ran. Copy it to change it."""
+    folder = tmp_path_factory.mktemp("defaults")
+    clone = make_clone(folder / "clone", folder / "home")
+    clone.commit()
+    return clone
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory, defaults: Clone) -> Clone:
+    """Return a clone with little to compute; it never ran. Copy it to change it."""
+    clone = defaults.copy(tmp_path_factory.mktemp("fresh") / "clone")
+    make_small(clone)
+    clone.commit()
+    return clone
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory: pytest.TempPathFactory, fresh: Clone) -> tuple[Clone, str]:
+    """Return a clone after its first `dvc repro`, and what that printed. Copy it to change it."""
+    clone = fresh.copy(tmp_path_factory.mktemp("finished") / "clone")
+    output = clone.dvc("repro")
+    clone.commit()
+    return clone, output
+
+
+@pytest.fixture(scope="session")
+def finished(first_run: tuple[Clone, str]) -> Clone:
+    """Return a clone after its first `dvc repro`. Copy it to change it."""
+    return first_run[0]
+
+
+@pytest.fixture(scope="session")
+def experiment(tmp_path_factory: pytest.TempPathFactory, finished: Clone) -> tuple[Clone, str]:
+    """Return a finished clone after an experiment, and what that printed. Look, change nothing."""
+    clone = finished.copy(tmp_path_factory.mktemp("experiment") / "clone")
+    return clone, clone.dvc("exp", "run", "-S", "train.lr=1e-4")
+
+
+@pytest.fixture(scope="session")
+def on_own_corpus(tmp_path_factory: pytest.TempPathFactory, finished: Clone) -> Clone:
+    """Return a finished clone on a corpus in the folder `corpus`, after `dvc add`."""
+    clone = finished.copy(tmp_path_factory.mktemp("on_own_corpus") / "clone")
+    shutil.copytree(clone.folder / "data" / "demo", clone.folder / "corpus")
+    clone.dvc("add", "corpus")
+    clone.set_params({"data": {"root": "corpus"}})
+    clone.dvc("repro")
+    clone.commit()
+    return clone
 
 
 @pytest.fixture(scope="session")

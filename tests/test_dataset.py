@@ -71,7 +71,7 @@ def test_clips_without_spectrogram_are_counted_and_named(folder: Path) -> None:
 @pytest.mark.parametrize("in_memory", [False, True])
 def test_an_epoch_sees_each_window_once(folder: Path, in_memory: bool) -> None:
     windows = dataset(folder, ["a", "b", "c", "d"], in_memory)
-    shuffled = list(batches(windows, 2, torch.Generator().manual_seed(0)))
+    shuffled = list(batches(windows, 2, seed=0))
     assert [len(targets) for _, targets in shuffled] == [2, 2, 1]
     assert sorted(cells(torch.cat([log_mel for log_mel, _ in shuffled]))) == [0, 1, 2, 3, 4]
     in_order = list(batches(windows, 2))
@@ -80,8 +80,7 @@ def test_an_epoch_sees_each_window_once(folder: Path, in_memory: bool) -> None:
 
 def test_memory_and_disk_give_the_same_batches(folder: Path) -> None:
     epochs = [
-        list(batches(dataset(folder, ["a", "b", "c"], kept), 3, torch.Generator().manual_seed(7)))
-        for kept in (False, True)
+        list(batches(dataset(folder, ["a", "b", "c"], kept), 3, seed=7)) for kept in (False, True)
     ]
     for (one, its_targets), (other, other_targets) in zip(*epochs, strict=True):
         assert torch.equal(one, other)
@@ -92,8 +91,7 @@ def test_the_order_is_the_seeds(folder: Path) -> None:
     windows = dataset(folder, ["a", "b", "c", "d"], in_memory=True)
 
     def order(seed: int) -> list[float]:
-        generator = torch.Generator().manual_seed(seed)
-        return cells(torch.cat([b for b, _ in batches(windows, 2, generator)]))
+        return cells(torch.cat([b for b, _ in batches(windows, 2, seed)]))
 
     assert order(1) == order(1)
     assert len({tuple(order(seed)) for seed in range(10)}) > 3

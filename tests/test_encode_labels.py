@@ -13,7 +13,7 @@ from stages.encode_labels import main
 from timbre.clips import CLIP_COLUMNS, read_clips
 from timbre.problems import InputError
 
-PARAMS = "data:\n  root: corpus\n  audio: ''\n  allow_outside: false\n"
+PARAMS = "data:\n  root: corpus\n  table: ''\n  audio: ''\n  allow_outside: false\n"
 
 
 @pytest.fixture

@@ -204,3 +204,11 @@ def test_two_hundred_thousand_rows_take_seconds(tmp_path: Path) -> None:
     start = time.process_time()
     assert len(read(tmp_path, text).rows) == n
     assert time.process_time() - start < 10  # 1 s here; a loop over pandas rows takes minutes
+
+
+def test_a_named_table_is_taken_and_a_missing_one_told(tmp_path: Path) -> None:
+    for name in ("filespaths.csv", "speakers.csv"):
+        (tmp_path / name).write_text("FilePath,Class\n")
+    assert find_table(tmp_path, "speakers.csv") == tmp_path / "speakers.csv"
+    with pytest.raises(InputError, match=r"words\.csv is missing \(there is filespaths\.csv, spe"):
+        find_table(tmp_path, "words.csv")

@@ -1,5 +1,6 @@
-"""The tables that pass between the stages: clips.csv and splits.csv."""
+"""What passes between the stages as text: clips.csv, splits.csv, the classes of labels.json."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -32,13 +33,31 @@ SPLIT_COLUMNS = {
 
 
 def read_clips(path: Path) -> pd.DataFrame:
-    """Read clips.csv; columns as in CLIP_COLUMNS, one row a clip, sorted by clip_id."""
+    """Read clips.csv; columns as in CLIP_COLUMNS, one row a clip, sorted by clip_id.
+
+    Raises InputError if it is missing or not such a table.
+    """
     return _read(path, CLIP_COLUMNS)
 
 
 def read_splits(path: Path) -> pd.DataFrame:
-    """Read splits.csv; columns as in SPLIT_COLUMNS, one row a clip, sorted by clip_id."""
+    """Read splits.csv; columns as in SPLIT_COLUMNS, one row a clip, sorted by clip_id.
+
+    Raises InputError if it is missing or not such a table.
+    """
     return _read(path, SPLIT_COLUMNS)
+
+
+def read_classes(path: Path) -> list[str]:
+    """Read the labels out of labels.json, each at the place of its target.
+
+    Raises InputError if it is missing or holds no such list.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return [str(label) for label in document["classes"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(_unusable(path, error)) from None
 
 
 def write_clips(clips: pd.DataFrame, path: Path) -> None:
@@ -52,11 +71,19 @@ def write_splits(splits: pd.DataFrame, path: Path) -> None:
 
 
 def _read(path: Path, columns: dict[str, str]) -> pd.DataFrame:
-    # Labels and groups such as "NA", "01" or "true" are text: no cell is ever guessed at.
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    if list(frame.columns) != list(columns):
-        raise InputError(f"{path}: columns {list(frame.columns)}, expected {list(columns)}")
-    return frame.astype({name: kind for name, kind in columns.items() if kind != "str"})
+    try:
+        # Labels and groups such as "NA", "01" or "true" are text: no cell is ever guessed at.
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        if list(frame.columns) != list(columns):
+            raise InputError(f"{path}: columns {list(frame.columns)}, expected {list(columns)}")
+        return frame.astype({name: kind for name, kind in columns.items() if kind != "str"})
+    except (OSError, ValueError) as error:  # pandas raises ValueErrors for what is no table
+        raise InputError(_unusable(path, error)) from None
+
+
+def _unusable(path: Path, error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return f"{path}: cannot be used ({reason}): run `dvc repro`, which makes it anew"
 
 
 def _write(frame: pd.DataFrame, columns: dict[str, str], path: Path) -> None:

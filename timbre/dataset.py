@@ -1,6 +1,5 @@
 """The spectrograms of one split, as PyTorch reads them."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,9 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, S
 
 from timbre.problems import InputError
 from timbre.shards import read_index, read_log_mel, shard_paths
+from timbre.workers import worker_context
+
+N_READERS = 2  # processes that read shuffled batches from files
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 Integers = npt.NDArray[np.int64]
@@ -103,21 +105,26 @@ def find_windows(folder: Path, clip_ids: Sequence[str]) -> WindowTable:
 
 
 def batches(
-    dataset: SpectrogramDataset, batch_size: int, generator: torch.Generator | None = None
+    dataset: SpectrogramDataset, batch_size: int, seed: int | None = None
 ) -> Iterator[Batch]:
-    """Iterate over a split in batches: shuffled by `generator`, in order without one.
+    """Iterate over a split in batches: shuffled by `seed`, in order without one.
 
-    Reads from files run in seeded worker processes, ahead of their use.
+    Shuffled reads from files run in worker processes, ahead of their use; reads in order are quick
+    enough without, and processes take seconds to start.
     """
-    order = RandomSampler(dataset, generator=generator) if generator else SequentialSampler(dataset)
-    on_disk = dataset.memory is None
+    # A generator of its own: how far ahead the workers ask for the order must disturb nobody else.
+    generator = torch.Generator().manual_seed(seed or 0)
+    shuffled = RandomSampler(dataset, generator=generator)
+    n_workers = N_READERS if seed is not None and dataset.memory is None else 0
     loader = DataLoader(
         dataset,
-        batch_sampler=BatchSampler(order, batch_size, drop_last=False),
+        batch_sampler=BatchSampler(
+            SequentialSampler(dataset) if seed is None else shuffled, batch_size, drop_last=False
+        ),
         collate_fn=_as_read,
-        num_workers=min(2, os.cpu_count() or 1) if on_disk else 0,
-        multiprocessing_context="forkserver" if on_disk else None,
-        pin_memory=on_disk and torch.cuda.is_available(),
+        num_workers=n_workers,
+        multiprocessing_context=worker_context(["timbre.dataset"]) if n_workers else None,
+        pin_memory=dataset.memory is None and torch.cuda.is_available(),
         generator=generator,
     )
     return iter(loader)

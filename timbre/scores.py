@@ -52,18 +52,18 @@ def macro_f1(predicted: Integers, targets: Integers) -> float:
     return float(metrics.f1_score(targets, predicted, average="macro", zero_division=0))
 
 
-def top_k(probs: Floats, targets: Integers, k: int) -> float:
-    """Share of clips whose true class is among the `k` most probable; all of fewer classes.
+def found_in_top(probs: Floats, targets: Integers, k: int) -> npt.NDArray[np.bool_]:
+    """Tell which clips `(n_clips,)` have their true class among the `k` most probable ones.
 
     Of equal probabilities the first class counts as the more probable, as in `predict`, so that
-    `top_k` with k = 1 is the accuracy (scikit-learn's takes the last and refuses two classes).
+    the share for k = 1 is the accuracy (scikit-learn's takes the last and refuses two classes).
     """
     if k < 1:
         raise ValueError(f"k is {k}, but at least one class must be looked at")
     own = probs[np.arange(len(targets)), targets][:, None]
     earlier = np.arange(probs.shape[1]) < targets[:, None]
     better = (probs > own) | ((probs == own) & earlier)
-    return float((better.sum(axis=1) < k).mean())
+    return np.asarray(better.sum(axis=1) < k)
 
 
 def log_loss(probs: Floats, targets: Integers) -> float:
@@ -79,8 +79,8 @@ def summary(
     """Scores of the whole split, as metrics/test.json holds them.
 
     `probs` float64 `(n_clips, n_classes)`, rows sum to 1; `targets` int and `groups` `(n_clips,)`.
-    Keys: n_clips, n_groups, accuracy, balanced_accuracy (both with _low and _high, the limits of
-    their 95 % interval over groups), macro_f1, top_{k}, log_loss. Floats have 6 decimals.
+    Keys: n_clips, n_groups, accuracy, balanced_accuracy, top_{k} (each with _low and _high, the
+    limits of its 95 % interval over groups), macro_f1, log_loss. Floats have 6 decimals.
 
     Raises InputError for probabilities that are not finite, ValueError for no clips.
     """
@@ -88,7 +88,9 @@ def summary(
         raise ValueError("no clips, no scores")
     predicted = predict(probs)
     correct = predicted == targets
+    found = found_in_top(probs, targets, k)
     plain = intervals.accuracy_interval(correct, groups)
+    top = intervals.accuracy_interval(found, groups)
     balanced = intervals.balanced_accuracy_interval(correct, targets, groups)
     floats = {
         "accuracy": accuracy(predicted, targets),
@@ -98,7 +100,9 @@ def summary(
         "balanced_accuracy_low": balanced.low,
         "balanced_accuracy_high": balanced.high,
         "macro_f1": macro_f1(predicted, targets),
-        f"top_{k}": top_k(probs, targets, k),
+        f"top_{k}": float(found.mean()),
+        f"top_{k}_low": top.low,
+        f"top_{k}_high": top.high,
         "log_loss": log_loss(probs, targets),
     }
     counts = {"n_clips": len(targets), "n_groups": len(np.unique(np.asarray(groups)))}

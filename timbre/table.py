@@ -41,21 +41,25 @@ def capped(messages: Sequence[str]) -> list[str]:
     return [*listed, f"... and {more} more like the one above"] if more > 0 else listed
 
 
-def find_table(root: Path) -> Path:
-    """Find filespaths.csv or files_paths.csv in `root`; raise InputError unless one is there."""
+def find_table(root: Path, name: str = "") -> Path:
+    """Find the table `name` in `root`; without a name, filespaths.csv or files_paths.csv.
+
+    Raises InputError unless there is just one.
+    """
     if not root.is_dir():
         raise InputError(
             f"{root}: no such folder: data.root must be a folder that holds {TABLE_NAMES[0]} "
             "(for `dvc exp run --queue` or `--temp` a corpus inside the repository must be "
             "tracked: run `dvc add` on it)"
         )
-    found = [root / name for name in TABLE_NAMES if (root / name).is_file()]
+    names = (name,) if name else TABLE_NAMES
+    found = [root / name for name in names if (root / name).is_file()]
     if len(found) == 2:
         raise InputError(f"{root}: both {' and '.join(TABLE_NAMES)} are there: keep one of them")
     if not found:
         others = ", ".join(sorted(path.name for path in root.glob("*.csv"))) or "no other CSV file"
         raise InputError(
-            f"{root}: {TABLE_NAMES[0]} is missing (there is {others}); from a folder per class, "
+            f"{root}: {names[0]} is missing (there is {others}); from a folder per class, "
             f"`python -m timbre.index {root}` makes one"
         )
     return found[0]

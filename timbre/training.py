@@ -66,7 +66,8 @@ class Training:
         bar.set_description(f"epoch {number}/{self.n_epochs}")
         generator = seeded(self.seed, number)
         rates = self._learning_rates(number)
-        met = self.trainer.train(self._batches(generator, bar), rates, self.augment, generator)
+        order = int(torch.randint(2**62, (), generator=generator))
+        met = self.trainer.train(self._batches(order, bar), rates, self.augment, generator)
         seen = self.trainer.measure(batches(self.val, self.batch_size))
         lr = float(self.trainer.optimizer.param_groups[0]["lr"])
         self.epochs.append(Epoch(number, met.loss, met.accuracy, seen.loss, seen.accuracy, lr))
@@ -75,8 +76,8 @@ class Training:
             self.best_weights = {name: value.detach().clone() for name, value in state.items()}
         bar.set_postfix(val_loss=f"{seen.loss:.3f}", val_accuracy=f"{seen.accuracy:.3f}")
 
-    def _batches(self, generator: torch.Generator, bar: "tqdm[Never]") -> Iterator[Batch]:
-        for log_mel, target in batches(self.train, self.batch_size, generator):
+    def _batches(self, seed: int, bar: "tqdm[Never]") -> Iterator[Batch]:
+        for log_mel, target in batches(self.train, self.batch_size, seed):
             yield log_mel, target
             bar.update(len(target))
 

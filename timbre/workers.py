@@ -26,7 +26,7 @@ def map_unordered(
         yield from map(work, tasks)
         return
     with ProcessPoolExecutor(
-        n_processes, mp_context=_context(preload), initializer=_use_one_thread
+        n_processes, mp_context=worker_context(preload), initializer=_use_one_thread
     ) as pool:
         for future in as_completed([pool.submit(work, task) for task in tasks]):
             yield future.result()
@@ -41,9 +41,12 @@ def n_cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _context(preload: Sequence[str]) -> BaseContext:
-    # A plain fork would inherit the locks of this process's threads. The fork server imports what
-    # is slow to import once, then forks quickly; where there is none, each worker imports it.
+def worker_context(preload: Sequence[str]) -> BaseContext:
+    """Return the way in which workers start: from a fork server where there is one, else anew.
+
+    A plain fork would inherit the locks of this process's threads. The fork server imports
+    `preload`, which is slow to import, once and then forks quickly.
+    """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

@@ -1,0 +1,183 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from stages import evaluate, train_cnn
+from timbre.clips import write_splits
+from timbre.model_file import load_model
+from timbre.problems import InputError
+from timbre.shards import ShardIndex, shard_name, write_shard
+
+REPOSITORY = Path(__file__).parent.parent
+SHAPE = (16, 20)
+FEATURES: dict[str, str | int | float] = {"sample_rate": 8000, "top_db": 80.0, "code": "x"}
+SMALL = {
+    "channels": [4, 8],
+    "hidden": [16],
+    "epochs": 3,
+    "lr": 0.01,
+    "batch_size": 8,
+    "device": "cpu",
+}
+INPUTS = (Path("spectrograms"), Path("splits.csv"), Path("labels.json"))
+MODEL = Path("models/m.safetensors")
+TRAINED = (MODEL, Path("train.json"), Path("curves.csv"), Path("curves.png"))
+SCORED = tuple(map(Path, ("test.json", "class.json", "confusion.csv", "confusion.png", "told.csv")))
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with 60 clips of three classes, told apart by their loud band."""
+    monkeypatch.chdir(tmp_path)
+    names = [f"{n:02d}.wav" for n in range(60)]
+    targets = np.arange(60) % 3
+    log_mel = np.random.default_rng(0).normal(-60, 5, (60, *SHAPE))
+    log_mel[np.arange(60), targets * 4 + 2] += 25
+    index = ShardIndex(FEATURES, names, ["0" * 64] * 60, [1] * 60, SHAPE)
+    write_shard(INPUTS[0] / shard_name(0), index, log_mel.astype(np.float16))
+    table = pd.DataFrame(
+        {
+            "clip_id": names,
+            "label": [f"class {t}" for t in targets],
+            "target": targets,
+            "group": [f"g{n // 3}" for n in range(60)],
+            "split": ["train"] * 36 + ["val"] * 12 + ["test"] * 12,
+        }
+    )
+    write_splits(table, INPUTS[1])
+    INPUTS[2].write_text(json.dumps({"classes": ["class 0", "class 1", "class 2"]}))
+
+
+def train(**changes: object) -> dict[str, Any]:
+    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    params["train"].update(SMALL | changes)
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    train_cnn.main(*INPUTS, *TRAINED)
+    summary: dict[str, Any] = json.loads(TRAINED[1].read_text())
+    return summary
+
+
+def score() -> dict[str, Any]:
+    evaluate.main(MODEL, *INPUTS, *SCORED)
+    summary: dict[str, Any] = json.loads(SCORED[0].read_text())
+    return summary
+
+
+def test_training_leaves_a_model_its_metrics_and_its_curves() -> None:
+    summary = train()
+    assert summary["epochs"] == 3
+    assert 1 <= summary["best_epoch"] <= 3
+    assert len(TRAINED[2].read_text().splitlines()) == 4
+    assert TRAINED[3].read_bytes().startswith(b"\x89PNG")
+    _, card = load_model(MODEL)
+    assert card.classes == ["class 0", "class 1", "class 2"]
+    assert card.features == FEATURES
+    assert card.trained["val_loss"] == summary["val_loss"]
+    assert len(card.fingerprint) == 64
+    assert not train_cnn.STAGING.exists()
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    train()
+    first = [path.read_bytes() for path in TRAINED]
+    train()
+    assert [path.read_bytes() for path in TRAINED] == first
+    train(seed=1)
+    assert TRAINED[0].read_bytes() != first[0]
+
+
+def test_only_the_training_split_shapes_the_input() -> None:
+    train()
+    network, _ = load_model(MODEL)
+    before = network.state_dict()["normalise.mean"].clone()
+    table = pd.read_csv(INPUTS[1])
+    table.loc[table.split != "train", "split"] = ["test"] * 12 + ["val"] * 12
+    write_splits(table, INPUTS[1])
+    train()
+    assert (load_model(MODEL)[0].state_dict()["normalise.mean"] == before).all()
+
+
+def test_the_notebooks_network_is_trained_the_same_way() -> None:
+    assert train(model="notebook", epochs=1)["parameters"] > 5_000_000
+
+
+def test_reading_from_disk_gives_the_same_model() -> None:
+    train(epochs=1)
+    in_memory = MODEL.read_bytes()
+    train(epochs=1, memory_gb=1e-9)
+    network, card = load_model(MODEL)
+    MODEL.write_bytes(in_memory)
+    other, other_card = load_model(MODEL)
+    assert {k: v for k, v in card.trained.items() if k != "memory_gb"} == {
+        k: v for k, v in other_card.trained.items() if k != "memory_gb"
+    }
+    for name, value in network.state_dict().items():
+        assert (other.state_dict()[name] == value).all(), name
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"class_weights": "balanced"},
+        {"mixup": 0.4, "shift_frames": 3, "label_smoothing": 0.1},
+        {"optimizer": "adam", "schedule": "constant", "precision": "bfloat16"},
+    ],
+)
+def test_every_switch_can_be_turned(changes: dict[str, object]) -> None:
+    assert train(**changes)["epochs"] == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 37}, "train.batch_size: 37 is more than the 36 windows of the training"),
+        ({"channels": [4] * 4}, "nothing is left of a 16 x 20 spectrogram that is made 32 times"),
+        ({"device": "cuda"}, "'cuda' is not available here"),
+        ({"device": "gpu"}, "train.device: String should match pattern"),
+    ],
+)
+def test_impossible_settings_are_explained(
+    changes: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(InputError, match=message):
+        train(**changes)
+
+
+def test_evaluation_scores_the_test_split_alone() -> None:
+    train(epochs=25, batch_size=4)
+    summary = score()
+    assert (summary["n_clips"], summary["n_groups"]) == (12, 4)
+    told = pd.read_csv(SCORED[4])
+    assert list(told.columns) == [
+        *("clip_id", "group", "label", "predicted"),
+        *("p:class 0", "p:class 1", "p:class 2"),
+    ]
+    assert told.clip_id.tolist() == [f"{n}.wav" for n in range(48, 60)]
+    assert summary["accuracy"] == pytest.approx((told.label == told.predicted).mean(), abs=1e-6)
+    assert summary["accuracy"] > 0.9
+    assert summary["accuracy_low"] <= summary["accuracy"] <= summary["accuracy_high"]
+    rows = pd.read_csv(SCORED[2])
+    assert rows.actual.tolist() == told.label.tolist()
+    assert rows.predicted.tolist() == told.predicted.tolist()
+    per_class = json.loads(SCORED[1].read_text())
+    assert [entry["support"] for entry in per_class.values()] == [4, 4, 4]
+
+
+def test_a_model_of_other_classes_or_features_is_refused() -> None:
+    train(epochs=1)
+    INPUTS[2].write_text(json.dumps({"classes": ["x", "y", "z"]}))
+    index = ShardIndex({**FEATURES, "code": "y"}, [], [], [], SHAPE)
+    write_shard(INPUTS[0] / shard_name(0), index, np.zeros((0, *SHAPE), np.float16))
+    with pytest.raises(InputError) as caught:
+        score()
+    assert caught.value.problems == [
+        "models/m.safetensors: was trained on other classes than labels.json holds: retrain",
+        "models/m.safetensors: was trained on other features than spectrograms holds (code): "
+        "retrain",
+    ]
