@@ -119,7 +119,7 @@ def test_equal_audio_joins_the_groups_of_the_table(corpus: Path) -> None:
 
 
 def test_paths_are_relative_to_root_and_ids_to_the_audio_folder(corpus: Path) -> None:
-    Path("params.yaml").write_text(PARAMS.replace("''", "Dataset"))
+    Path("params.yaml").write_text(PARAMS.replace("audio: ''", "audio: Dataset"))
     fill(corpus, ["Dataset/x/a.wav,cat", "Dataset/b.wav,dog"])
     table = corpus / "filespaths.csv"
     table.write_text(table.read_text().replace("Dataset", "."))
@@ -209,7 +209,7 @@ def test_real_corpora_are_encoded_whole(
     n_groups: int | None,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(PARAMS.replace("''", f"'{audio}'"))
+    Path("params.yaml").write_text(PARAMS.replace("audio: ''", f"audio: '{audio}'"))
     clips, labels = encode(real_data / folder)
     classes = labels["classes"]
     assert isinstance(classes, list)
