@@ -9,10 +9,8 @@ Reads spectrograms, splits and labels; writes the model, its metrics and its lea
 A killed run goes on after its last whole epoch and ends with the bytes of an uninterrupted one.
 """
 
-import hashlib
 import json
 import shutil
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +25,7 @@ from timbre.augmentation import Augmentation
 from timbre.clips import read_classes, read_splits
 from timbre.dataset import SpectrogramDataset, find_windows, mean_and_std
 from timbre.device import choose_device, choose_precision
+from timbre.fingerprint import fingerprint_of
 from timbre.model_file import ModelCard, save_model
 from timbre.networks import build_network, n_parameters
 from timbre.params import Section, read_section
@@ -96,7 +95,8 @@ def main(
     network.normalise.set_statistics(*mean_and_std(train))
     floor_db = -float(features["top_db"])
     training = plan(params, network, len(classes), train, val, device, precision, floor_db)
-    fingerprint = fingerprint_of([spectrograms, splits, labels], f"{params!r} {where}")
+    inputs = [*shard_paths(spectrograms), splits, labels, Path(__file__)]
+    fingerprint = fingerprint_of(inputs, f"{params!r} {where}")
 
     def draw_curves() -> None:
         overfitting = curves.overfitting_epoch(training.epochs)
@@ -203,21 +203,6 @@ def check_batch_size(batch_size: int, n_windows: int) -> None:
             f"params.yaml: train.batch_size: {batch_size} is more than the {n_windows} windows of "
             "the training split: lower it"
         )
-
-
-def fingerprint_of(inputs: list[Path], settings: str) -> str:
-    """Return a SHA-256 over the bytes of all inputs, the settings, the code and torch's version."""
-    code = [
-        Path(module.__file__)
-        for name, module in sys.modules.items()
-        if name.startswith("timbre.") and module.__file__
-    ]
-    files = [p for path in inputs for p in (shard_paths(path) if path.is_dir() else [path])]
-    digest = hashlib.sha256(f"{settings} {torch.__version__}".encode())
-    for path in [*files, *sorted([*code, Path(__file__)])]:
-        with path.open("rb") as handle:
-            digest.update(hashlib.file_digest(handle, "sha256").digest())
-    return digest.hexdigest()
 
 
 def summarise(training: Training, parameters: int) -> dict[str, Any]:

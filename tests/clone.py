@@ -137,10 +137,7 @@ class Clone:
 
 
 def make_clone(folder: Path, home: Path) -> Clone:
-    """Make a new repository of the working tree's files; nothing is committed yet.
-
-    The lock files and scores of the tree's last run stay behind: what lies there was made there.
-    """
+    """Commit the working tree's files, lock files too, to a new repository."""
     listed = subprocess.check_output(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=REPOSITORY,
@@ -148,12 +145,10 @@ def make_clone(folder: Path, home: Path) -> Clone:
         encoding="utf-8",
     )
     for name in filter(None, listed.split("\0")):
-        source = REPOSITORY / name
-        made = source.name == "dvc.lock" or Path(name).parts[0] in ("metrics", "plots")
-        if source.is_file() and (not made or source.name == ".gitignore"):
+        if (REPOSITORY / name).is_file():  # listed, but perhaps deleted and not yet committed
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, folder / name)
-    home.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
+    home.mkdir(parents=True)
     clone = Clone(folder, home)
     for command in (
         "git init --quiet --initial-branch main",
@@ -161,6 +156,7 @@ def make_clone(folder: Path, home: Path) -> Clone:
         "git config user.email tests@example.invalid",
     ):
         assert clone.run(*shlex.split(command)).returncode == 0
+    clone.commit()
     return clone
 
 

@@ -35,9 +35,7 @@ def write_wav(
 def defaults(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """Return a clone as a user gets it; it never ran. Copy it to change it."""
     folder = tmp_path_factory.mktemp("defaults")
-    clone = make_clone(folder / "clone", folder / "home")
-    clone.commit()
-    return clone
+    return make_clone(folder / "clone", folder / "home")
 
 
 @pytest.fixture(scope="session")

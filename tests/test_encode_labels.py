@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import REPOSITORY, write_wav
+from clone import REPOSITORY
+from conftest import write_wav
 
 from stages.encode_labels import main
 from timbre.clips import CLIP_COLUMNS, read_clips

@@ -55,6 +55,11 @@ def test_queued_experiments_run_on_tracked_corpora_and_are_shown_apart(queue: Cl
         assert 0 <= shown["data"]["metrics"]["metrics/test.json"]["data"]["accuracy"] <= 1
 
 
+def test_every_fold_is_queued_as_one_experiment(queue: Clone) -> None:
+    queue.dvc("exp", "run", "--queue", "-S", "split.n_folds=6", "-S", "split.fold=range(0,6)")
+    assert queue.dvc("queue", "status").count("Queued") == 6
+
+
 @pytest.mark.parametrize(
     ("command", "shown"),
     [
@@ -62,6 +67,7 @@ def test_queued_experiments_run_on_tracked_corpora_and_are_shown_apart(queue: Cl
         ("metrics diff", ["metrics/train.json", "val_loss", "HEAD", "workspace"]),
         ("params diff", ["train.lr", "0.003", "0.0001"]),
         ("exp show --md", ["train.lr", "0.0001", "accuracy", "val_loss"]),
+        ("exp show --drop .* --keep Experiment|accuracy|train.lr", ["train.lr", "0.0001"]),
         ("exp diff", ["train.lr", "val_loss"]),
         ("dag", ["synthesize_demo", "encode_labels", "split", "train_cnn", "evaluate"]),
         ("stage list", ["extract_spectrograms", "Score the model on the test split"]),

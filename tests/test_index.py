@@ -4,7 +4,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from clone import REPOSITORY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

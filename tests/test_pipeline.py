@@ -10,6 +10,8 @@ import yaml
 from clone import REPOSITORY, Clone, files_below, ran, read_table, restored, write_table
 from conftest import write_wav
 
+from timbre.workers import n_cores
+
 pytestmark = pytest.mark.pipeline
 
 DEMO = "data/dvc.yaml:synthesize_demo"
@@ -116,6 +118,16 @@ def test_going_back_to_settings_used_before_computes_nothing(clone: Clone) -> No
     assert clone.digests(*RESULTS) == before
 
 
+def test_git_restore_and_repro_bring_the_last_commit_back(
+    experiment: tuple[Clone, str], finished: Clone, tmp_path: Path
+) -> None:
+    clone = experiment[0].copy(tmp_path / "clone")
+    assert clone.digests(*RESULTS) != finished.digests(*RESULTS)
+    assert clone.run("git", "restore", ".").returncode == 0
+    assert clone.repro() == []
+    assert clone.digests(*RESULTS) == finished.digests(*RESULTS)
+
+
 def test_one_changed_clip_is_the_only_one_computed(own: Clone) -> None:
     write_wav(own.folder / "corpus" / read_table(own.folder / "corpus")[1][0], seconds=0.4)
     done, changed = extract(own)
@@ -190,14 +202,16 @@ def test_a_missing_input_is_named_without_a_traceback(
 def test_the_twelve_reciters_are_told_apart(
     real_data: Path, defaults: Clone, tmp_path: Path
 ) -> None:
-    clone = defaults.copy(tmp_path / "clone")
+    cores = str(n_cores())
+    clone = defaults.copy(tmp_path / "clone", TIMBRE_JOBS=cores, OMP_NUM_THREADS=cores)
     clone.set_params(
         {
             "data": {"root": str(real_data / "reciters"), "audio": "Dataset"},
             "split": {"method": "random"},
-            "train": {"epochs": 8, "device": "cpu"},
+            "train": {"epochs": 5, "device": "cpu"},
         }
     )
     assert clone.repro() == STAGES
     scores = json.loads((clone.folder / "metrics" / "test.json").read_text(encoding="utf-8"))
-    assert scores["accuracy"] > 0.9
+    # The notebook's score, on its kind of split, after a fifth of its epochs.
+    assert scores["accuracy"] > 0.966
