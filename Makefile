@@ -11,7 +11,7 @@ help:  ## show this list
 
 repro: .venv/ready  ## run the whole pipeline on the demo corpus, or on the one that params.yaml names
 	dvc repro
-	@dvc metrics show metrics/test.json
+	@cat metrics/test.json
 	@echo "curves: plots/learning_curves.png   confusion matrix: plots/confusion.png"
 
 test: .venv/ready  ## run all tests, with coverage

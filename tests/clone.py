@@ -58,7 +58,7 @@ class Clone:
             stderr=subprocess.STDOUT,
             text=True,
             encoding="utf-8",
-            timeout=300,
+            timeout=600,  # seconds: nothing here hangs for ever
         )
 
     def environment(self) -> dict[str, str]:

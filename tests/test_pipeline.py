@@ -202,16 +202,15 @@ def test_a_missing_input_is_named_without_a_traceback(
 def test_the_twelve_reciters_are_told_apart(
     real_data: Path, defaults: Clone, tmp_path: Path
 ) -> None:
-    cores = str(n_cores())
-    clone = defaults.copy(tmp_path / "clone", TIMBRE_JOBS=cores, OMP_NUM_THREADS=cores)
+    clone = defaults.copy(tmp_path / "clone", TIMBRE_JOBS=str(n_cores()))
     clone.set_params(
         {
             "data": {"root": str(real_data / "reciters"), "audio": "Dataset"},
             "split": {"method": "random"},
-            "train": {"epochs": 5, "device": "cpu"},
+            "train": {"epochs": 8, "device": "cpu"},
         }
     )
     assert clone.repro() == STAGES
     scores = json.loads((clone.folder / "metrics" / "test.json").read_text(encoding="utf-8"))
-    # The notebook's score, on its kind of split, after a fifth of its epochs.
+    # What the notebook reaches on its own kind of split. Five seeds gave 99.6 % to 100 %.
     assert scores["accuracy"] > 0.966

@@ -14,16 +14,16 @@ def cached_files(output: Path, folder: Path) -> list[Path]:
     """Return local paths to the files that DVC recorded for `output`; read them, never change them.
 
     A file that lies only in a remote is fetched into `folder`. Without a repository, a record or a
-    cached copy the list is empty, and a line on stderr says why.
+    cached copy the list is empty; where something else was the matter, a line on stderr says what.
     """
     try:
         files = DVCFileSystem(".")
         names = sorted(files.find(output.as_posix(), detail=False))
         return [_local_copy(files, name, folder) for name in names]
-    except FileNotFoundError:
-        return []  # recorded, but never made: the first run
     except Exception as error:
         # Any of DVC's packages, and any remote, may fail in its own way. All it costs is time.
+        if isinstance(error, FileNotFoundError) or isinstance(error.__cause__, FileNotFoundError):
+            return []  # the first run, here or ever: nothing to speak of
         reason = " ".join(str(error).split())
         print(f"{output}: nothing to reuse in DVC's cache ({reason})", file=sys.stderr)
         return []

@@ -38,6 +38,8 @@ class Training:
             self.epochs = [Epoch(**epoch) for epoch in found.progress]
             self.best_weights = found.best_weights
         done = len(self.epochs)
+        if done:
+            print(f"a training that was cut short goes on after epoch {done}", flush=True)
         n_windows = self.n_epochs * len(self.train)
         with tqdm(
             total=n_windows, initial=done * len(self.train), unit="window", disable=None
