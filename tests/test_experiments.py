@@ -32,7 +32,7 @@ def queue(on_own_corpus: Clone, tmp_path: Path) -> Iterator[Clone]:
     clone.run("dvc", "queue", "stop", "--kill")
 
 
-def wait_for_queue(clone: Clone, seconds: float = 180) -> str:
+def wait_for_queue(clone: Clone, seconds: float = 300) -> str:
     """Return the queue's last status, when nothing in it waits or runs."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

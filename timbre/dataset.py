@@ -138,7 +138,7 @@ def mean_and_std(dataset: SpectrogramDataset, batch_size: int = 256) -> tuple[to
     total = squares = torch.zeros(())
     count = 0
     for log_mel, _ in batches(dataset, batch_size):
-        values = log_mel.double()
+        values = log_mel.cpu().double()  # Apple's GPU has no float64
         total = total + values.sum(dim=(0, 1, 3))
         squares = squares + values.square().sum(dim=(0, 1, 3))
         count += len(values) * values.shape[3]
