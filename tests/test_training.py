@@ -10,7 +10,6 @@ from torch import nn
 from timbre.augmentation import Augmentation
 from timbre.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from timbre.dataset import SpectrogramDataset, WindowTable, mean_and_std
-from timbre.model_file import weights_equal
 from timbre.networks import CompactCNN
 from timbre.schedule import learning_rate
 from timbre.trainer import Trainer, balanced_weights, seeded
@@ -60,6 +59,11 @@ def training(epochs: int = 6, patience: int = 0, lr: float = 0.02, seed: int = 0
         learning_rate=lambda progress: learning_rate(progress, lr, "cosine", 0.1),
         augment=Augmentation(1, 2, 2, 1, 0.2, -80.0),
     )
+
+
+def weights_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    """Tell whether two state dicts hold the same values under the same names."""
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def nothing() -> None: ...

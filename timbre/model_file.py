@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
@@ -59,8 +58,3 @@ def load_model(path: Path) -> tuple[nn.Module, ModelCard]:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: not a usable Timbre model ({reason}): retrain") from None
     return network.eval(), card
-
-
-def weights_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    """Tell whether two state dicts hold the same values under the same names."""
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
