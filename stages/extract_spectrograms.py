@@ -10,7 +10,6 @@ goes on where it was.
 """
 
 import hashlib
-import importlib.metadata
 import importlib.util
 import json
 import shutil
@@ -19,20 +18,21 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import numpy
+import scipy
 import soundfile
+import soxr
 from pydantic import Field, model_validator
 from tqdm import tqdm
 
 from timbre import command
 from timbre.cached_output import cached_files
-from timbre.clips import read_clips
 from timbre.extraction import (
     ShardResult,
     ShardTask,
-    Source,
     Windowing,
     fill_shard,
-    is_finished,
+    read_indexes,
     stored_rows,
 )
 from timbre.log_mel import LogMel
@@ -40,13 +40,14 @@ from timbre.mel_filters import empty_bands, mel_filters
 from timbre.params import Section, read_section
 from timbre.problems import InputError
 from timbre.shards import Attributes, shard_name, shard_number
+from timbre.sources import Source, read_sources
 from timbre.workers import map_unordered, n_cores
 
 STAGING = Path(".timbre/extract_spectrograms")
 OUTPUT = Path("data/spectrograms")
-WORKER_MODULES = ("torch", "timbre.extraction")  # imported once, before the workers fork
+WORKER_MODULES = ("timbre.extraction", "timbre.log_mel")  # imported once, before the workers fork
 VALUE_MODULES = ("timbre.audio", "timbre.windows", "timbre.mel_filters", "timbre.log_mel")
-VALUE_PACKAGES = ("numpy", "scipy", "soxr", "torch")
+FEW_CLIPS = 64  # computed in less time than it takes to start workers
 
 Fill = Callable[[ShardTask], ShardResult]
 
@@ -75,6 +76,8 @@ class Extract(Section):
             raise ValueError(f"fmin {self.fmin:g} Hz is not below fmax {fmax:g} Hz")
         if self.window_seconds * self.sample_rate < self.hop_length:
             raise ValueError("window_seconds is shorter than hop_length")
+        if round(self.window_hop_seconds * self.sample_rate) < 1:
+            raise ValueError("window_hop_seconds is shorter than a sample")
         return self
 
     def fmax_hz(self) -> float:
@@ -99,17 +102,20 @@ def main(root: Path, clips: Path, spectrograms: Path) -> None:
     attributes = describe(params)
     staging = STAGING / hashlib.sha256(json.dumps(attributes).encode()).hexdigest()[:16]
     n_frames = 1 + round(params.window_seconds * params.sample_rate) // params.hop_length
-    tasks = plan(root, clips, staging, params.n_shards, (params.n_mels, n_frames), attributes)
+    dealt = deal(read_sources(clips), params.n_shards)
+    finished, tasks = plan(dealt, staging, (params.n_mels, n_frames), attributes)
     fill = partial(
         fill_shard,
+        root=root,
         attributes=attributes,
         front_end=front_end,
         sample_rate=params.sample_rate,
         kept=kept,
     )
-    report(run_tasks(tasks, attributes, fill), sum(len(task.sources) for task in tasks))
-    publish(tasks, spectrograms)
-    shutil.rmtree(STAGING)
+    n_clips = sum(map(len, dealt))
+    report(run_tasks(tasks, n_clips, fill), n_clips)
+    publish(finished | {task.target.name: task.target for task in tasks}, spectrograms)
+    shutil.rmtree(STAGING, ignore_errors=True)
 
 
 def describe(params: Extract) -> Attributes:
@@ -121,62 +127,70 @@ def describe(params: Extract) -> Attributes:
         assert spec.origin is not None
         code.update(Path(spec.origin).read_bytes())
     settings = params.model_dump(exclude={"n_shards"}) | {"fmax": params.fmax_hz()}
-    versions = {package: importlib.metadata.version(package) for package in VALUE_PACKAGES}
     return {
         **settings,
-        **versions,
+        "numpy": numpy.__version__,
+        "scipy": scipy.__version__,
+        "soxr": soxr.__version__,
         "libsndfile": soundfile.__libsndfile_version__,
         "code": code.hexdigest(),
     }
 
 
+def deal(sources: list[Source], n_shards: int) -> list[list[Source]]:
+    """Return the clips of each shard."""
+    dealt: list[list[Source]] = [[] for _ in range(n_shards)]
+    for source in sources:
+        dealt[shard_number(source.clip_id, n_shards)].append(source)
+    return dealt
+
+
 def plan(
-    root: Path,
-    clips: Path,
-    staging: Path,
-    n_shards: int,
-    shape: tuple[int, int],
-    attributes: Attributes,
-) -> list[ShardTask]:
-    """Deal the clips out to shards and find what older shards already hold."""
-    stored = stored_rows(cached_files(OUTPUT, STAGING / "previous"), attributes)
-    sources: list[list[Source]] = [[] for _ in range(n_shards)]
-    table = read_clips(clips)
-    for clip_id, path, sha256 in zip(table.clip_id, table.path, table.sha256, strict=True):
-        sources[shard_number(clip_id, n_shards)].append(Source(clip_id, root / path, sha256))
-    return [
-        ShardTask(
-            target=staging / shard_name(number),
-            shape=shape,
-            sources=own,
-            stored={s.sha256: stored[s.sha256] for s in own if s.sha256 in stored},
-        )
-        for number, own in enumerate(sources)
-    ]
+    dealt: list[list[Source]], staging: Path, shape: tuple[int, int], attributes: Attributes
+) -> tuple[dict[str, Path], list[ShardTask]]:
+    """Return the shards that are there as they are to be, by name, and tasks for the others."""
+    cached = read_indexes(cached_files(OUTPUT, STAGING / "previous"), attributes)
+    whole = {index.content(): path for path, index in cached.items()}
+    # Of staging a shard is taken under its own name only: the others are overwritten by the tasks.
+    staged = read_indexes(sorted(staging.glob("shard-*.h5")), attributes)
+    stored = stored_rows(cached)
+    finished, tasks = {}, []
+    for number, own in enumerate(dealt):
+        name, target = shard_name(number), staging / shard_name(number)
+        content = tuple((source.clip_id, source.sha256) for source in own)
+        if target in staged and staged[target].content() == content:
+            finished[name] = target
+        elif content in whole:
+            finished[name] = whole[content]
+        else:
+            reusable = {s.sha256: stored[s.sha256] for s in own if s.sha256 in stored}
+            tasks.append(ShardTask(target, shape, own, reusable))
+    return finished, tasks
 
 
-def run_tasks(tasks: list[ShardTask], attributes: Attributes, fill: Fill) -> list[ShardResult]:
-    """Fill all shards that are not there yet, on all cores, with progress in clips."""
-    todo = [task for task in tasks if not is_finished(task, attributes)]
-    n_clips = sum(len(task.sources) for task in tasks)
-    n_done = n_clips - sum(len(task.sources) for task in todo)
+def run_tasks(tasks: list[ShardTask], n_clips: int, fill: Fill) -> list[ShardResult]:
+    """Fill the shards, on all cores if that is worth it, with progress in clips."""
+    n_todo = sum(len(task.sources) for task in tasks)
+    n_new = sum(s.sha256 not in task.stored for task in tasks for s in task.sources)
+    n_processes = n_cores() if n_new > FEW_CLIPS else 1
     results = []
-    with tqdm(total=n_clips, initial=n_done, unit="clip", desc="extract", disable=None) as bar:
-        computes = any(s.sha256 not in task.stored for task in todo for s in task.sources)
-        n_processes = n_cores() if computes else 1
-        for result in map_unordered(fill, todo, n_processes, preload=WORKER_MODULES):
+    with tqdm(
+        total=n_clips, initial=n_clips - n_todo, unit="clip", desc="extract", disable=None
+    ) as bar:
+        for result in map_unordered(fill, tasks, n_processes, preload=WORKER_MODULES):
             bar.update(result.n_computed + result.n_copied + len(result.problems))
             results.append(result)
     return results
 
 
-def publish(tasks: list[ShardTask], output: Path) -> None:
-    """Move the finished shards into the empty output folder."""
+def publish(shards: dict[str, Path], output: Path) -> None:
+    """Put the finished shards, by name, into the empty output folder."""
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
-    for task in tasks:
-        # Linked, not moved: a run killed half way through still has all of them in staging.
-        _link_or_copy(task.target, output / task.target.name)
+    for name, path in shards.items():
+        # Linked, not moved: a run killed half way through still has all of them in staging, and a
+        # shard that did not change is not written again.
+        _link_or_copy(path, output / name)
 
 
 def report(results: list[ShardResult], n_clips: int) -> None:
@@ -185,11 +199,8 @@ def report(results: list[ShardResult], n_clips: int) -> None:
     if problems:
         raise InputError([*problems, f"{len(problems)} of {n_clips} clips cannot be used"])
     computed = sum(result.n_computed for result in results)
-    copied = sum(result.n_copied for result in results)
-    print(
-        f"extract_spectrograms: {n_clips} clips: {computed} computed, {copied} copied, "
-        f"{n_clips - computed - copied} finished before"
-    )
+    reused = n_clips - computed
+    print(f"extract_spectrograms: {n_clips} clips: {computed} computed, {reused} reused")
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -1,22 +1,23 @@
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import write_wav
 
-from timbre.audio import AudioError
+from timbre.audio import AudioError, Waveform
 from timbre.extraction import (
     ShardTask,
-    Source,
     Windowing,
     compute_windows,
     fill_shard,
-    is_finished,
+    read_indexes,
     stored_rows,
 )
 from timbre.log_mel import LogMel
-from timbre.shards import Attributes, read_index, read_log_mel
+from timbre.shards import Attributes, Half, read_index, read_log_mel
+from timbre.sources import Source
 
 RATE = 8000
 FRONT_END = LogMel(RATE, 256, 100, 16, 0.0, 4000.0, 80.0)
@@ -28,105 +29,157 @@ ATTRIBUTES: Attributes = {"sample_rate": RATE}
 
 def source(folder: Path, name: str, seconds: float = 0.3, seed: int = 0) -> Source:
     path = write_wav(folder / name, seconds, RATE, seed)
-    return Source(name, path, hashlib.sha256(path.read_bytes()).hexdigest())
+    return Source(name, name, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def task(folder: Path, sources: list[Source], name: str = "shard-0000.h5") -> ShardTask:
-    return ShardTask(folder / "out" / name, SHAPE, sources, {})
+def sources(folder: Path, count: int, seconds: float = 0.3) -> list[Source]:
+    return [source(folder, f"{n}.wav", seconds, seed=n) for n in range(count)]
 
 
-def fill(one: ShardTask, kept: Windowing = FIRST) -> tuple[int, int, list[str]]:
-    result = fill_shard(one, ATTRIBUTES, FRONT_END, RATE, kept)
+def task(folder: Path, clips: list[Source], name: str = "shard-0000.h5") -> ShardTask:
+    return ShardTask(folder / "out" / name, SHAPE, clips, {})
+
+
+def fill(root: Path, one: ShardTask, kept: Windowing = FIRST) -> tuple[int, int, list[str]]:
+    result = fill_shard(one, root, ATTRIBUTES, FRONT_END, RATE, kept)
     return result.n_computed, result.n_copied, result.problems
 
 
+def reusing(one: ShardTask, *old: ShardTask) -> ShardTask:
+    """The same task, which finds rows in the shards of others."""
+    indexes = read_indexes([other.target for other in old], ATTRIBUTES)
+    return replace(one, stored=stored_rows(indexes))
+
+
+def compute(root: Path, one: Source, kept: Windowing) -> Half:
+    return compute_windows(root / one.file, one.sha256, FRONT_END, RATE, kept)
+
+
 def test_a_shard_holds_what_its_task_names(tmp_path: Path) -> None:
-    sources = [source(tmp_path, f"{n}.wav", seed=n) for n in range(3)]
-    one = task(tmp_path, sources)
-    assert fill(one) == (3, 0, [])
+    clips = sources(tmp_path, 3)
+    one = task(tmp_path, clips)
+    assert fill(tmp_path, one) == (3, 0, [])
     index = read_index(one.target)
-    assert index.clip_ids == ["0.wav", "1.wav", "2.wav"]
-    assert index.audio_sha256 == [s.sha256 for s in sources]
+    assert index.attributes == ATTRIBUTES
+    assert index.content() == tuple((clip.clip_id, clip.sha256) for clip in clips)
     assert index.n_windows == [1, 1, 1]
-    assert read_log_mel(one.target).shape == (3, *SHAPE)
+    expected = np.concatenate([compute(tmp_path, clip, FIRST) for clip in clips])
+    assert read_log_mel(one.target).tobytes() == expected.tobytes()
 
 
 def test_a_task_without_clips_writes_an_empty_shard(tmp_path: Path) -> None:
     one = task(tmp_path, [])
-    assert fill(one) == (0, 0, [])
-    assert read_index(one.target).clip_ids == []
+    assert fill(tmp_path, one) == (0, 0, [])
+    index = read_index(one.target)
+    assert (index.clip_ids, index.shape) == ([], SHAPE)
 
 
-def test_copied_rows_are_the_bytes_of_computed_ones(tmp_path: Path) -> None:
-    old = task(tmp_path, [source(tmp_path, f"{n}.wav", seed=n) for n in range(3)])
-    fill(old)
-    sources = [*old.sources[1:], source(tmp_path, "9.wav", seed=9)]
-    anew = task(tmp_path, sources, "anew.h5")
-    fill(anew)
-    stored = stored_rows([old.target], ATTRIBUTES)
-    reused = ShardTask(tmp_path / "reused.h5", SHAPE, sources, stored)
-    assert fill(reused) == (1, 2, [])
+@pytest.mark.parametrize("kept", [FIRST, ALL])
+def test_copied_rows_are_the_bytes_of_computed_ones(tmp_path: Path, kept: Windowing) -> None:
+    clips = sources(tmp_path, 4, seconds=1.1)
+    old = [task(tmp_path, clips[:2], "one.h5"), task(tmp_path, clips[2:3], "two.h5")]
+    for one in old:
+        fill(tmp_path, one, kept)
+    mixed = [clips[2], clips[3], clips[1]]
+    anew, reused = task(tmp_path, mixed, "anew.h5"), task(tmp_path, mixed, "reused.h5")
+    assert fill(tmp_path, anew, kept) == (3, 0, [])
+    for clip in (clips[1], clips[2]):
+        (tmp_path / clip.file).unlink()  # what is copied needs no audio
+    assert fill(tmp_path, reusing(reused, *old), kept) == (1, 2, [])
     assert reused.target.read_bytes() == anew.target.read_bytes()
 
 
 def test_a_renamed_clip_is_not_computed_again(tmp_path: Path) -> None:
-    old = task(tmp_path, [source(tmp_path, "a.wav")])
-    fill(old)
-    renamed = Source("b.wav", tmp_path / "no longer needed.wav", old.sources[0].sha256)
-    stored = stored_rows([old.target], ATTRIBUTES)
-    assert fill(ShardTask(tmp_path / "new.h5", SHAPE, [renamed], stored)) == (0, 1, [])
+    old = task(tmp_path, sources(tmp_path, 1))
+    fill(tmp_path, old)
+    renamed = Source("b.wav", "no longer needed.wav", old.sources[0].sha256)
+    new = task(tmp_path, [renamed], "new.h5")
+    assert fill(tmp_path, reusing(new, old)) == (0, 1, [])
+    assert read_index(new.target).clip_ids == ["b.wav"]
+    assert read_log_mel(new.target).tobytes() == read_log_mel(old.target).tobytes()
 
 
 def test_other_settings_reuse_nothing(tmp_path: Path) -> None:
-    old = task(tmp_path, [source(tmp_path, "a.wav")])
-    fill(old)
-    assert stored_rows([old.target], {"sample_rate": 16_000}) == {}
+    old = task(tmp_path, sources(tmp_path, 1))
+    fill(tmp_path, old)
+    assert list(read_indexes([old.target], ATTRIBUTES)) == [old.target]
+    assert read_indexes([old.target], {"sample_rate": 16_000}) == {}
+    assert read_indexes([old.target], {**ATTRIBUTES, "more": 1}) == {}
 
 
-def test_a_damaged_shard_costs_time_and_not_truth(tmp_path: Path) -> None:
-    old = task(tmp_path, [source(tmp_path, "a.wav")])
-    fill(old)
-    stored = stored_rows([old.target], ATTRIBUTES)
+def test_stored_rows_name_shard_and_windows_of_each_audio(tmp_path: Path) -> None:
+    short, long = source(tmp_path, "a.wav"), source(tmp_path, "b.wav", seconds=1.1, seed=1)
+    old = task(tmp_path, [short, long])
+    fill(tmp_path, old, ALL)
+    found = stored_rows(read_indexes([old.target], ATTRIBUTES))
+    assert {sha256: stored.rows for sha256, stored in found.items()} == {
+        short.sha256: range(1),
+        long.sha256: range(1, 5),
+    }
+    assert {stored.shard for stored in found.values()} == {old.target}
+
+
+def test_damaged_rows_are_computed_again_and_the_others_copied(tmp_path: Path) -> None:
+    old = task(tmp_path, sources(tmp_path, 3))
+    fill(tmp_path, old)
+    again = reusing(task(tmp_path, old.sources, "again.h5"), old)
     good = old.target.read_bytes()
-    row = read_log_mel(old.target).tobytes()
+    row = read_log_mel(old.target)[1].tobytes()
+    assert good.count(row) == 1
     old.target.write_bytes(good.replace(row, row[:-1] + bytes([row[-1] ^ 1])))
-    again = ShardTask(tmp_path / "again.h5", SHAPE, old.sources, stored)
-    assert fill(again) == (1, 0, [])
+    assert fill(tmp_path, again) == (1, 2, [])
     assert again.target.read_bytes() == good
-    old.target.write_bytes(good[:50])
-    assert stored_rows([old.target], ATTRIBUTES) == {}
 
 
-def test_a_finished_shard_is_known_by_its_content(tmp_path: Path) -> None:
-    one = task(tmp_path, [source(tmp_path, "a.wav")])
-    assert not is_finished(one, ATTRIBUTES)
-    fill(one)
-    assert is_finished(one, ATTRIBUTES)
-    assert not is_finished(one, {"sample_rate": 1})
-    other = ShardTask(one.target, SHAPE, [source(tmp_path, "b.wav", seed=5)], {})
-    assert not is_finished(other, ATTRIBUTES)
-    one.target.write_bytes(one.target.read_bytes()[:-10])
-    assert not is_finished(one, ATTRIBUTES)
+@pytest.mark.parametrize("size", [0, 50, -10])
+def test_a_cut_off_or_missing_shard_is_passed_over(tmp_path: Path, size: int) -> None:
+    old, other = task(tmp_path, sources(tmp_path, 1)), task(tmp_path, [], "other.h5")
+    fill(tmp_path, old)
+    fill(tmp_path, other)
+    again = reusing(task(tmp_path, old.sources, "again.h5"), old)
+    good = old.target.read_bytes()
+    old.target.write_bytes(good[:size])
+    paths = [old.target, tmp_path / "no such shard.h5", other.target]
+    assert list(read_indexes(paths, ATTRIBUTES)) == [other.target]
+    # It may also be lost between the look at its index and its reading.
+    assert fill(tmp_path, again) == (1, 0, [])
+    assert again.target.read_bytes() == good
 
 
 def test_all_unusable_clips_are_named_and_no_shard_is_written(tmp_path: Path) -> None:
-    sources = [source(tmp_path, f"{n}.wav", seed=n) for n in range(3)]
-    sources[0].path.write_bytes(b"changed")
-    sources[2].path.unlink()
-    one = task(tmp_path, sources)
-    _, _, problems = fill(one)
-    assert [p.split(": ", 1)[1] for p in problems] == [
-        "has changed since encode_labels ran: run `dvc repro` again",
-        "cannot be read (No such file or directory)",
-    ]
-    assert problems[0].startswith(str(sources[0].path))
-    assert not one.target.exists()
+    clips = sources(tmp_path, 100)
+    old = task(tmp_path, clips[:1], "old.h5")
+    fill(tmp_path, old)
+    (tmp_path / clips[2].file).write_bytes(b"changed")
+    (tmp_path / clips[99].file).unlink()
+    (tmp_path / clips[50].file).write_bytes(b"text")
+    clips[50] = clips[50]._replace(sha256=hashlib.sha256(b"text").hexdigest())
+    one = reusing(task(tmp_path, clips), old)
+    one.target.write_bytes(b"what was there before")
+    n_computed, n_copied, problems = fill(tmp_path, one)
+    assert (n_computed, n_copied) == (96, 1)
+    told = [problem.removeprefix(f"{tmp_path}/") for problem in problems]
+    assert told[0] == "2.wav: has changed since encode_labels ran: run `dvc repro` again"
+    assert told[1].startswith("50.wav: cannot be decoded (")
+    assert told[2:] == ["99.wav: cannot be read (No such file or directory)"]
+    assert one.target.read_bytes() == b"what was there before"
+    assert {path.name for path in one.target.parent.iterdir()} == {"old.h5", one.target.name}
+
+
+def test_a_mistake_of_ours_is_no_problem_of_the_clips(tmp_path: Path) -> None:
+    def broken(waveform: Waveform) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+        raise ValueError("our mistake")
+
+    one = task(tmp_path, sources(tmp_path, 1))
+    with pytest.raises(ValueError, match="our mistake"):
+        fill_shard(one, tmp_path, ATTRIBUTES, broken, RATE, FIRST)
+    assert list(one.target.parent.iterdir()) == []
 
 
 def test_first_keeps_one_window_and_all_hears_the_whole_clip(tmp_path: Path) -> None:
     long = source(tmp_path, "long.wav", seconds=1.1)
-    first = compute_windows(long, FRONT_END, RATE, FIRST)
-    every = compute_windows(long, FRONT_END, RATE, ALL)
+    first = compute(tmp_path, long, FIRST)
+    every = compute(tmp_path, long, ALL)
     assert first.shape == (1, *SHAPE)
     assert every.shape == (4, *SHAPE)
     assert (first[0] == every[0]).all()
@@ -135,6 +188,6 @@ def test_first_keeps_one_window_and_all_hears_the_whole_clip(tmp_path: Path) -> 
 
 def test_a_decoding_error_names_the_reason(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"text")
-    text = Source("a.wav", tmp_path / "a.wav", hashlib.sha256(b"text").hexdigest())
+    text = Source("a.wav", "a.wav", hashlib.sha256(b"text").hexdigest())
     with pytest.raises(AudioError, match="cannot be decoded"):
-        compute_windows(text, FRONT_END, RATE, FIRST)
+        compute(tmp_path, text, FIRST)

@@ -1,24 +1,23 @@
-"""From waveform to log-mel spectrogram."""
+"""From a waveform to its log-mel spectrogram."""
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
+import scipy.fft
 
 from timbre.audio import Waveform
 from timbre.mel_filters import mel_filters
-
-if TYPE_CHECKING:
-    import torch
 
 LogMelArray = npt.NDArray[np.float32]
 
 # The least power of a window's loudest cell that is still taken as its 0 dB: with n_fft 2048, white
 # noise at about -66 dBFS. Dither and digital silence are quieter and stay quiet.
 SILENCE = 1e-5
+
+BLOCK_FRAMES = 64  # transformed at a time, so that they stay in the processor's cache
+BLOCK_BANDS = 16  # filtered at a time: neighbours hear nearly the same few bins
 
 
 @dataclass(frozen=True)
@@ -46,39 +45,46 @@ class LogMel:
         np.maximum(power, np.float32(10 ** (-self.top_db / 10)), out=power)
         log_mel = np.log10(power, out=power)
         log_mel *= 10
-        return log_mel
+        return np.ascontiguousarray(log_mel.T)
 
     def _mel_power(self, waveform: Waveform) -> LogMelArray:
-        import torch  # two seconds: paid where a spectrogram is computed, not where one is planned
-
-        spectrum = torch.stft(
-            torch.from_numpy(np.ascontiguousarray(waveform)),
-            self.n_fft,
-            self.hop_length,
-            window=self._window,
-            center=True,
-            pad_mode="constant",
-            return_complex=True,
-        )
-        power = torch.view_as_real(spectrum).square_().sum(-1)
-        mel: LogMelArray = self._filters @ power.contiguous().numpy()
+        """Return `(n_frames, n_mels)`."""
+        padded = np.zeros(len(waveform) + self.n_fft, np.float32)
+        padded[self.n_fft // 2 : self.n_fft // 2 + len(waveform)] = waveform
+        frames = np.lib.stride_tricks.sliding_window_view(padded, self.n_fft)[:: self.hop_length]
+        mel = np.empty((len(frames), self.n_mels), np.float32)
+        for start in range(0, len(frames), BLOCK_FRAMES):
+            block = slice(start, start + BLOCK_FRAMES)
+            spectrum = scipy.fft.rfft(frames[block] * self._window, axis=1, overwrite_x=True)
+            power = np.square(spectrum.real) + np.square(spectrum.imag)
+            for bands, bins, weights in self._filters:
+                np.matmul(power[:, bins], weights, out=mel[block, bands])
         return mel
 
     @cached_property
-    def _window(self) -> "torch.Tensor":
-        import torch
-
-        return torch.hann_window(self.n_fft, periodic=True)
+    def _window(self) -> LogMelArray:
+        """Return the periodic Hann window `(n_fft,)`."""
+        turns = np.arange(self.n_fft) / self.n_fft
+        return (0.5 - 0.5 * np.cos(2 * np.pi * turns)).astype(np.float32)
 
     @cached_property
-    def _filters(self) -> scipy.sparse.csr_array:
-        # Each band touches few bins: the sparse product is several times faster than the dense one.
-        return scipy.sparse.csr_array(
-            mel_filters(
-                sample_rate=self.sample_rate,
-                n_fft=self.n_fft,
-                n_mels=self.n_mels,
-                fmin=self.fmin,
-                fmax=self.fmax,
-            )
+    def _filters(self) -> list[tuple[slice, slice, LogMelArray]]:
+        """Return groups of bands, the bins that they hear, and their weights `(n_bins, n_bands)`.
+
+        Each band hears few bins: together the groups cost an eighth of the product with all.
+        """
+        filters = mel_filters(
+            sample_rate=self.sample_rate,
+            n_fft=self.n_fft,
+            n_mels=self.n_mels,
+            fmin=self.fmin,
+            fmax=self.fmax,
         )
+        groups = []
+        for start in range(0, self.n_mels, BLOCK_BANDS):
+            group = filters[start : start + BLOCK_BANDS]
+            heard = np.flatnonzero(group.max(axis=0)).tolist() or [0]
+            bins = slice(heard[0], heard[-1] + 1)
+            weights = np.ascontiguousarray(group[:, bins].T)
+            groups.append((slice(start, start + BLOCK_BANDS), bins, weights))
+        return groups

@@ -3,19 +3,23 @@
 A shard holds the clips whose id hashes to its number, in the order of clip_id:
 
     log_mel       float16 (n_windows, n_mels, n_frames), one chunk a window
-    clip_id       UTF-8 (n_clips,)
-    audio_sha256  ASCII (n_clips,), of the audio file's bytes
-    n_windows     int32 (n_clips,), the windows of each clip stand together
-    attributes    all that made the values: settings, versions, the code's hash
+    clips         a table (n_clips,), in the order of the windows:
+      clip_id       UTF-8
+      audio_sha256  of the audio file's bytes
+      n_windows     int32, the windows of a clip stand together
+    attributes    `format`, and as JSON `made_by`: settings, versions, the code's hash
 
 Every dataset carries HDF5's Fletcher-32 checksum. The same content gives the same bytes.
 """
 
 import hashlib
-from collections.abc import Iterator
+import json
+import mmap
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import h5py
 import numpy as np
@@ -24,7 +28,9 @@ import numpy.typing as npt
 from timbre.atomic import replacing
 from timbre.problems import InputError
 
-FORMAT = 1
+FORMAT = 2
+MAX_OPEN = 64  # shards at a time: the system allows a process so many files
+WRITE_WINDOWS = 64  # written at a time: a shard's size never decides how much memory is taken
 Attributes = dict[str, str | int | float]
 Half = npt.NDArray[np.float16]
 
@@ -38,6 +44,10 @@ class ShardIndex:
     audio_sha256: list[str]
     n_windows: list[int]
     shape: tuple[int, int]  # (n_mels, n_frames)
+
+    def content(self) -> tuple[tuple[str, str], ...]:
+        """Return id and audio of each clip: with equal attributes it decides the shard's bytes."""
+        return tuple(zip(self.clip_ids, self.audio_sha256, strict=True))
 
     def rows(self) -> list[range]:
         """Return each clip's range of windows in `log_mel`."""
@@ -55,49 +65,117 @@ def shard_name(number: int) -> str:
     return f"shard-{number:04d}.h5"
 
 
-def write_shard(path: Path, index: ShardIndex, log_mel: Half) -> None:
-    """Write one shard; it appears under `path` whole, or not at all.
+class StoredClip(NamedTuple):
+    """A clip on its way into a shard."""
 
-    `log_mel` is `(sum(index.n_windows), n_mels, n_frames)`.
+    clip_id: str
+    audio_sha256: str
+    log_mel: Half  # (n_windows, n_mels, n_frames)
+
+
+def write_shard(
+    path: Path, attributes: Attributes, shape: tuple[int, int], clips: Iterable[StoredClip]
+) -> None:
+    """Write a shard of windows of `shape`, (n_mels, n_frames), under `path`: whole, or not at all.
+
+    `clips` are written as they come, a few windows at a time.
     """
-    assert log_mel.shape == (sum(index.n_windows), *index.shape)
-    with replacing(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+    index: list[tuple[bytes, bytes, int]] = []
+    # Older layouts have no checksums on attributes, nor on where in the file a window lies.
+    with replacing(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
         file.attrs["format"] = FORMAT
-        for name, value in sorted(index.attributes.items()):
-            file.attrs[name] = value
-        _write(file, "log_mel", log_mel, chunk=(1, *index.shape))
-        columns = {
-            "clip_id": np.array([clip_id.encode() for clip_id in index.clip_ids], "S"),
-            "audio_sha256": np.array(index.audio_sha256, "S64"),
-            "n_windows": np.array(index.n_windows, np.int32),
-        }
-        for name, column in columns.items():
-            _write(file, name, column, chunk=column.shape)
+        file.attrs["made_by"] = np.bytes_(json.dumps(attributes, sort_keys=True))
+        log_mel = file.create_dataset(
+            "log_mel",
+            shape=(0, *shape),
+            maxshape=(None, *shape),
+            dtype=np.float16,
+            chunks=(1, *shape),
+            fletcher32=True,
+            track_times=False,
+        )
+        waiting: list[Half] = []
+        for clip in clips:
+            sha256 = clip.audio_sha256.encode()
+            index.append((clip.clip_id.encode(), sha256, len(clip.log_mel)))
+            waiting.append(clip.log_mel)
+            if sum(map(len, waiting)) >= WRITE_WINDOWS:
+                _extend(log_mel, waiting)
+        _extend(log_mel, waiting)
+        _write_clips(file, index)
 
 
 def read_index(path: Path) -> ShardIndex:
     """Read what a shard holds. Raises InputError for a damaged or foreign file."""
-    with _reading(path) as file:
-        attributes = {name: _plain(value) for name, value in file.attrs.items()}
-        if attributes.pop("format", None) != FORMAT:
+    with _told_as_damage(path), h5py.File(path, "r") as file:
+        if file.attrs.get("format") != FORMAT:
             raise InputError(f"{path}: not a shard of format {FORMAT}: delete it and run dvc repro")
+        clips = file["clips"][...]
         return ShardIndex(
-            attributes=attributes,
-            clip_ids=[raw.decode() for raw in file["clip_id"][...].tolist()],
-            audio_sha256=[raw.decode() for raw in file["audio_sha256"][...].tolist()],
-            n_windows=file["n_windows"][...].tolist(),
+            attributes=json.loads(file.attrs["made_by"]),
+            clip_ids=[raw.decode() for raw in clips["clip_id"].tolist()],
+            audio_sha256=[raw.decode() for raw in clips["audio_sha256"].tolist()],
+            n_windows=clips["n_windows"].tolist(),
             shape=tuple(file["log_mel"].shape[1:]),
         )
 
 
-def read_log_mel(path: Path, rows: npt.NDArray[np.int64] | slice = slice(None)) -> Half:
-    """Read windows `(n_rows, n_mels, n_frames)` of a shard; `rows` ascending, or all.
+class OpenShards:
+    """Windows of several shards, with their checksums; each shard is opened once.
 
-    Raises InputError if a checksum does not fit: better no training than training on noise.
+    For one process alone: an HDF5 handle must not cross a fork.
     """
-    with _reading(path) as file:
-        log_mel: Half = file["log_mel"][rows]
-        return log_mel
+
+    def __init__(self) -> None:
+        """Open nothing yet."""
+        self._files: dict[Path, h5py.File] = {}
+
+    def __enter__(self) -> Self:
+        """Return the shards."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close all files."""
+        while self._files:
+            self._files.popitem()[1].close()
+
+    def read(self, path: Path, rows: slice) -> Half:
+        """Read windows `(n_rows, n_mels, n_frames)`.
+
+        Raises InputError if a checksum does not fit: better no training than training on noise.
+        """
+        with _told_as_damage(path):
+            if path not in self._files:
+                if len(self._files) >= MAX_OPEN:
+                    self._files.pop(next(iter(self._files))).close()
+                self._files[path] = h5py.File(path, "r")
+            log_mel: Half = self._files[path]["log_mel"][rows]
+            return log_mel
+
+
+def read_log_mel(path: Path, rows: slice = slice(None)) -> Half:
+    """Read windows `(n_rows, n_mels, n_frames)` of one shard. Raises InputError if damaged."""
+    with OpenShards() as shards:
+        return shards.read(path, rows)
+
+
+def map_windows(path: Path) -> list[Half]:
+    """Return each window `(n_mels, n_frames)` as a view of the file, without its checksum.
+
+    Many times quicker than HDF5 where windows are read again and again in random order; read the
+    shard with `read_log_mel` before. The file stays mapped as long as a view lives. Raises
+    InputError.
+    """
+    with _told_as_damage(path), h5py.File(path, "r") as file, path.open("rb") as handle:
+        log_mel = file["log_mel"]
+        shape = log_mel.shape[1:]
+        places: dict[int, int] = {}
+        if len(log_mel):
+            log_mel.id.chunk_iter(lambda c: places.update({c.chunk_offset[0]: c.byte_offset}))
+        raw = np.frombuffer(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+        n_bytes = int(np.prod(shape)) * 2
+        starts = [places[row] for row in range(len(log_mel))]
+        return [raw[start : start + n_bytes].view("<f2").reshape(shape) for start in starts]
 
 
 def shard_paths(folder: Path) -> list[Path]:
@@ -109,11 +187,10 @@ def shard_paths(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[h5py.File]:
+def _told_as_damage(path: Path) -> Iterator[None]:
     try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (OSError, KeyError, UnicodeDecodeError) as error:
+        yield
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"{path}: damaged ({reason}): delete it and its copy in the DVC cache, "
@@ -121,15 +198,17 @@ def _reading(path: Path) -> Iterator[h5py.File]:
         ) from None
 
 
-def _write(
-    file: h5py.File, name: str, values: npt.NDArray[np.generic], chunk: tuple[int, ...]
-) -> None:
+def _extend(log_mel: h5py.Dataset, waiting: list[Half]) -> None:
+    if waiting:
+        start, block = len(log_mel), np.concatenate(waiting)
+        log_mel.resize(start + len(block), axis=0)
+        log_mel[start:] = block
+        waiting.clear()
+
+
+def _write_clips(file: h5py.File, clips: list[tuple[bytes, bytes, int]]) -> None:
+    longest = max((len(clip_id) for clip_id, _, _ in clips), default=1)
+    kind = [("clip_id", f"S{longest}"), ("audio_sha256", "S64"), ("n_windows", "<i4")]
     # HDF5 has no chunks, and so no checksums, in a dataset without rows.
-    layout = {"chunks": chunk, "fletcher32": True} if len(values) else {}
-    file.create_dataset(name, data=values, track_times=False, **layout)
-
-
-def _plain(value: object) -> str | int | float:
-    plain = value.item() if isinstance(value, np.generic) else value
-    assert isinstance(plain, str | int | float)
-    return plain
+    layout = {"chunks": (len(clips),), "fletcher32": True} if clips else {}
+    file.create_dataset("clips", data=np.array(clips, kind), track_times=False, **layout)

@@ -3,9 +3,10 @@
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing.context import BaseContext
 from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -19,15 +20,18 @@ def map_unordered(
 ) -> Iterator[Result]:
     """Yield the result of each task as it is ready, in any order.
 
-    One process, or one task, runs here; more run in workers that have imported `preload`.
+    One process, or one task, runs here; more run in workers that have imported `preload`. Either
+    way numpy computes in one thread: N processes with N threads each would fight over N cores.
     """
     n_processes = min(n_processes, len(tasks))
     if n_processes <= 1:
-        yield from map(work, tasks)
+        with threadpool_limits(1):
+            yield from map(work, tasks)
         return
-    with ProcessPoolExecutor(
-        n_processes, mp_context=worker_context(preload), initializer=_use_one_thread
-    ) as pool:
+    from concurrent.futures import ProcessPoolExecutor, as_completed  # slow; not always needed
+
+    context = _worker_context(preload)
+    with ProcessPoolExecutor(n_processes, context, threadpool_limits, (1,)) as pool:
         for future in as_completed([pool.submit(work, task) for task in tasks]):
             yield future.result()
 
@@ -41,21 +45,14 @@ def n_cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def worker_context(preload: Sequence[str]) -> BaseContext:
+def _worker_context(preload: Sequence[str]) -> BaseContext:
     """Return the way in which workers start: from a fork server where there is one, else anew.
 
     A plain fork would inherit the locks of this process's threads. The fork server imports
-    `preload`, which is slow to import, once and then forks quickly.
+    `preload` once and then forks quickly.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
     return context
-
-
-def _use_one_thread() -> None:
-    # N processes with N threads each would fight over N cores.
-    import torch
-
-    torch.set_num_threads(1)
