@@ -7,7 +7,6 @@ Reads model, spectrograms, splits and labels; writes metrics, the confusion matr
         plots/confusion.png data/predictions.csv
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,9 @@ import pandas as pd
 from pydantic import Field
 
 from timbre import command, confusion, scores
+from timbre.atomic import write_json
 from timbre.clips import read_classes, read_splits
-from timbre.dataset import SpectrogramDataset, find_windows
+from timbre.dataset import find_windows, map_dataset
 from timbre.model_file import ModelCard, load_model
 from timbre.params import Section, read_section
 from timbre.prediction import clip_probs
@@ -50,7 +50,7 @@ def main(
     table = read_splits(splits)
     test = table[table.split == "test"].reset_index(drop=True)
     targets = test.target.to_numpy()
-    dataset = SpectrogramDataset(find_windows(spectrograms, test.clip_id.tolist()), targets)
+    dataset = map_dataset(find_windows(spectrograms, test.clip_id.tolist()), targets)
     probs = clip_probs(network, dataset, len(test), params.batch_size)
     predicted = scores.predict(probs)
     summary = scores.summary(probs, targets, test.group.tolist(), params.top_k)
@@ -91,13 +91,6 @@ def write_predictions(
     told = test[["clip_id", "group", "label"]].assign(predicted=predicted)
     columns = pd.DataFrame(probs.round(6), columns=[f"p:{name}" for name in classes])
     pd.concat([told, columns], axis=1).to_csv(path, index=False, lineterminator="\n")
-
-
-def write_json(document: object, path: Path) -> None:
-    """Write JSON as git likes it: indented, with a newline at the end."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
 
 
 def print_summary(summary: dict[str, int | float], confusion_png: Path) -> None:

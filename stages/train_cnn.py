@@ -9,7 +9,6 @@ Reads spectrograms, splits and labels; writes the model, its metrics and its lea
 A killed run goes on after its last whole epoch and ends with the bytes of an uninterrupted one.
 """
 
-import json
 import shutil
 from functools import partial
 from pathlib import Path
@@ -17,13 +16,20 @@ from typing import Any, Literal
 
 import pandas as pd
 import torch
-from pydantic import Field
+from pydantic import Field, StrictBool
 from torch import nn
 
 from timbre import command, curves
+from timbre.atomic import write_json
 from timbre.augmentation import Augmentation
 from timbre.clips import read_classes, read_splits
-from timbre.dataset import SpectrogramDataset, find_windows, mean_and_std
+from timbre.dataset import (
+    SpectrogramDataset,
+    find_windows,
+    load_dataset,
+    map_dataset,
+    mean_and_std,
+)
 from timbre.device import choose_device, choose_precision
 from timbre.fingerprint import fingerprint_of
 from timbre.model_file import ModelCard, save_model
@@ -66,6 +72,7 @@ class Train(Section):
     seed: int = Field(ge=0)
     device: str = Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     precision: Literal["auto", "float32", "bfloat16"]
+    compile: StrictBool  # by torch.compile: a minute at the start, for long trainings on a GPU
     memory_gb: float = Field(gt=0)  # a split larger than this is read from disk, batch by batch
 
 
@@ -110,7 +117,7 @@ def main(
     trained = {**params.model_dump(), **summary, "on": where}
     card = ModelCard(classes, params.model, sizes, features, trained, fingerprint)
     save_model(model, network, card)
-    metrics.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_json(summary, metrics)
     shutil.rmtree(STAGING)
     print_summary(summary)
 
@@ -121,16 +128,15 @@ def load_split(
     """Open one split's windows, and bring them to the device if they fit."""
     own = splits[splits.split == name]
     table = find_windows(spectrograms, own.clip_id.tolist())
-    dataset = SpectrogramDataset(table, own.target.to_numpy())
-    log_mel, _ = dataset[0]
-    if len(dataset) * log_mel.nbytes <= memory_gb * 1e9:
-        dataset.load(device)
-    return dataset
+    targets = own.target.to_numpy()
+    if table.n_bytes() > memory_gb * 1e9:
+        return map_dataset(table, targets)
+    return load_dataset(table, targets, device)
 
 
 def network_sizes(params: Train, n_classes: int, train: SpectrogramDataset) -> dict[str, Any]:
     """Return the values that the network's constructor takes."""
-    _, n_mels, n_frames = train[0][0].shape
+    n_mels, n_frames = train.table.shape
     shape = {"n_classes": n_classes, "n_mels": n_mels}
     if params.model == "notebook":
         return {**shape, "n_frames": n_frames}
@@ -156,8 +162,12 @@ def plan(
 ) -> Training:
     """Put the training together from its settings."""
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if params.compile:
+        network.compile(mode="reduce-overhead" if device.type == "cuda" else None, dynamic=False)
     algorithm = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[params.optimizer]
-    optimizer = algorithm(network.parameters(), lr=params.lr, weight_decay=params.weight_decay)
+    optimizer = algorithm(
+        network.parameters(), lr=params.lr, weight_decay=params.weight_decay, fused=True
+    )
     trainer = Trainer(
         network=network,
         optimizer=optimizer,
@@ -178,7 +188,7 @@ def plan(
         learning_rate=partial(
             learning_rate, peak=params.lr, schedule=params.schedule, warmup=params.warmup
         ),
-        augment=Augmentation(
+        augmentation=Augmentation(
             n_masks=params.n_masks,
             mask_bands=params.mask_bands,
             mask_frames=params.mask_frames,

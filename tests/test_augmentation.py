@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timbre.augmentation import Augmentation, mask_bands, mask_frames, mix, shift_frames
+from timbre.augmentation import Augmentation, draw_runs, shift_frames
 from timbre.schedule import learning_rate
 
 FLOOR = -80.0
@@ -24,10 +24,20 @@ def longest_run(flags: list[bool]) -> int:
     return max((len(run) for run in text.split()), default=0)
 
 
+def changes(**amounts: float) -> Augmentation:
+    off = {"n_masks": 1, "mask_bands": 0, "mask_frames": 0, "shift_frames": 0, "mixup": 0.0}
+    return Augmentation(**(off | amounts), floor_db=FLOOR * 100)  # type: ignore[arg-type]
+
+
+def applied(change: Augmentation, windows: torch.Tensor, seed: int) -> torch.Tensor:
+    draws = change.draw(len(windows), *windows.shape[2:], seeded(seed))
+    return change.apply(windows.clone(), torch.eye(len(windows)), draws)[0]
+
+
 @given(st.integers(0, 1000), st.integers(1, 30))
 def test_masked_bands_are_whole_and_no_wider_than_allowed(seed: int, widest: int) -> None:
-    masked = mask_bands(batch(), 1, widest, 99.0, seeded(seed))
-    hit = masked == 99.0
+    masked = applied(changes(mask_bands=widest), batch(), seed)
+    hit = masked == FLOOR * 100
     assert torch.equal(hit.any(dim=3), hit.all(dim=3))
     assert all(longest_run(row.tolist()) <= widest for row in hit.all(dim=3)[:, 0])
     assert torch.equal(masked[~hit], batch()[~hit])
@@ -35,15 +45,26 @@ def test_masked_bands_are_whole_and_no_wider_than_allowed(seed: int, widest: int
 
 @given(st.integers(0, 1000), st.integers(1, 30))
 def test_masked_frames_are_whole_and_no_longer_than_allowed(seed: int, longest: int) -> None:
-    masked = mask_frames(batch(), 1, longest, 99.0, seeded(seed))
-    hit = masked == 99.0
+    masked = applied(changes(mask_frames=longest), batch(), seed)
+    hit = masked == FLOOR * 100
     assert torch.equal(hit.any(dim=2), hit.all(dim=2))
     assert all(longest_run(row.tolist()) <= longest for row in hit.all(dim=2)[:, 0])
+    assert torch.equal(masked[~hit], batch()[~hit])
+
+
+@given(st.integers(0, 1000), st.integers(0, 4), st.integers(0, 30), st.integers(1, 20))
+def test_runs_lie_within_the_window(seed: int, n_masks: int, longest: int, length: int) -> None:
+    runs = draw_runs(5, n_masks, longest, length, seeded(seed))
+    assert runs.shape == (5, n_masks, 2)
+    start, end = runs.unbind(-1)
+    assert (start >= 0).all()
+    assert (end <= length).all()
+    assert ((end - start >= 0) & (end - start <= longest)).all()
 
 
 def test_every_band_is_masked_about_equally_often() -> None:
     ones = torch.ones(20_000, 1, 8, 1)
-    share = (mask_bands(ones, 1, 3, 0.0, seeded()) == 0).float().mean(dim=(0, 1, 3))
+    share = (applied(changes(mask_bands=3), ones, 0) != 1).float().mean(dim=(0, 1, 3))
     assert share[2:-2].std() < 0.01
     assert share.min() > 0.05
 
@@ -51,36 +72,68 @@ def test_every_band_is_masked_about_equally_often() -> None:
 @given(st.integers(0, 1000), st.integers(0, 25))
 def test_a_shift_moves_frames_and_lets_silence_in(seed: int, farthest: int) -> None:
     frames = batch(1)
-    moved = shift_frames(frames, farthest, FLOOR * 100, seeded(seed))
+    moved = applied(changes(shift_frames=farthest), frames, seed)
     kept = [column for column in moved[0, 0].T.tolist() if column[0] != FLOOR * 100]
     original = frames[0, 0].T.tolist()
     assert len(original) - len(kept) <= farthest
     assert kept in (original[: len(kept)], original[len(original) - len(kept) :])
 
 
+def test_a_positive_shift_goes_to_later_frames() -> None:
+    windows = torch.tensor([[[[1.0, 2.0, 3.0]]], [[[1.0, 2.0, 3.0]]]])
+    moved = shift_frames(windows, torch.tensor([1, -2]), 0.0)
+    assert moved[:, 0, 0].tolist() == [[0.0, 1.0, 2.0], [3.0, 0.0, 0.0]]
+
+
 def test_windows_of_a_batch_are_shifted_by_their_own_amounts() -> None:
     same = batch(1).expand(50, -1, -1, -1)
-    moved = shift_frames(same, 5, FLOOR, seeded())
+    moved = applied(changes(shift_frames=5), same, 0)
     assert len({float(first) for first in moved[:, 0, 0, 10]}) > 5
 
 
-def test_mixing_keeps_probabilities_and_blends_by_one_weight() -> None:
-    targets = torch.eye(4)
-    mixed, wanted = mix(batch(), targets, 0.4, seeded(3))
+def test_mixing_keeps_probabilities_and_blends_by_the_same_weights() -> None:
+    change = changes(mixup=0.4)
+    draws = change.draw(4, 12, 20, seeded(3))
+    mixed, wanted = change.apply(batch(), torch.eye(4), draws)
     torch.testing.assert_close(wanted.sum(dim=1), torch.ones(4))
-    blended = torch.einsum("ij,jchw->ichw", wanted, batch())
-    torch.testing.assert_close(mixed, blended)
+    torch.testing.assert_close(mixed, torch.einsum("ij,jchw->ichw", wanted, batch()))
+    assert 0 < draws.weights.min() < draws.weights.max() < 1
+
+
+@given(st.integers(0, 1000), st.integers(1, 9))
+def test_the_size_of_the_batches_decides_nothing(seed: int, size: int) -> None:
+    change = changes(n_masks=2, mask_bands=4, mask_frames=6, shift_frames=3)
+    windows = batch(9)
+    draws = change.draw(9, 12, 20, seeded(seed))
+    whole, _ = change.apply(windows.clone(), torch.eye(9), draws)
+    parts = [
+        change.apply(windows[own].clone(), torch.eye(9)[own], draws.of(own))[0]
+        for own in (slice(start, start + size) for start in range(0, 9, size))
+    ]
+    assert torch.equal(torch.cat(parts), whole)
 
 
 def test_a_seed_means_the_same_and_off_means_untouched() -> None:
-    changes = Augmentation(2, 4, 6, 3, 0.3, FLOOR)
-    one = changes(batch(), torch.eye(4), seeded(5))
-    other = changes(batch(), torch.eye(4), seeded(5))
-    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-    off = Augmentation(2, 0, 0, 0, 0.0, FLOOR)
-    same, targets = off(batch(), torch.eye(4), seeded(5))
-    assert torch.equal(same, batch())
-    assert torch.equal(targets, torch.eye(4))
+    everything = changes(n_masks=2, mask_bands=4, mask_frames=6, shift_frames=3, mixup=0.3)
+    assert torch.equal(applied(everything, batch(), 5), applied(everything, batch(), 5))
+    assert not torch.equal(applied(everything, batch(), 5), applied(everything, batch(), 6))
+    assert torch.equal(applied(changes(), batch(), 5), batch())
+
+
+def test_drawing_leaves_torchs_own_generator_alone() -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    changes(mask_bands=4, shift_frames=3, mixup=0.3).draw(9, 12, 20, seeded())
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_draws_go_to_a_device_whole() -> None:
+    draws = changes(mask_bands=4, mixup=0.3).draw(9, 12, 20, seeded())
+    moved = draws.to(torch.device("meta"))
+    assert {moved.shifts.device.type, moved.bands.device.type, moved.weights.device.type} == {
+        "meta"
+    }
 
 
 def test_the_rate_rises_then_falls_along_a_cosine() -> None:

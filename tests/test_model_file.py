@@ -6,7 +6,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from timbre.model_file import KEY, ModelCard, load_model, save_model
+from timbre.model_file import FORMAT, KEY, ModelCard, load_model, save_model
 from timbre.networks import build_network
 from timbre.problems import InputError
 
@@ -89,7 +89,7 @@ def rewrite(model: Path, **changes: object) -> None:
 
 def test_a_model_of_another_format_is_refused(model: Path) -> None:
     rewrite(model, format=99)
-    with pytest.raises(InputError, match="model format 99, this version reads 1: retrain"):
+    with pytest.raises(InputError, match=f"model format 99, this version reads {FORMAT}: retrain"):
         load_model(model)
 
 

@@ -1,17 +1,20 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
+from shard_files import write_shard
 
 from stages import evaluate, train_cnn
 from timbre.clips import write_splits
 from timbre.model_file import load_model
 from timbre.problems import InputError
-from timbre.shards import ShardIndex, shard_name, write_shard
+from timbre.shards import ShardIndex, shard_name
 
 REPOSITORY = Path(__file__).parent.parent
 SHAPE = (16, 20)
@@ -130,6 +133,15 @@ def test_reading_from_disk_gives_the_same_model() -> None:
 )
 def test_every_switch_can_be_turned(changes: dict[str, object]) -> None:
     assert train(**changes)["epochs"] == 3
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch's own, inside
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_is_saved_like_any_other() -> None:
+    assert train(compile=True, epochs=1)["epochs"] == 1
+    network, card = load_model(MODEL)
+    assert card.trained["compile"] is True
+    assert network(torch.zeros(1, 1, *SHAPE)).shape == (1, 3)
 
 
 @pytest.mark.parametrize(

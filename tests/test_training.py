@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,10 @@ def learnable(n: int, seed: int) -> SpectrogramDataset:
     """Windows whose class is the band that is loud."""
     targets = np.arange(n) % N_CLASSES
     rows = np.arange(n)
-    windows = SpectrogramDataset(WindowTable([], rows * 0, rows, rows), targets)
     log_mel = np.random.default_rng(seed).normal(-60, 8, (n, 1, N_MELS, N_FRAMES))
     log_mel[rows, 0, targets * 2] += 12
-    windows.memory = torch.from_numpy(log_mel).half()
-    return windows
+    table = WindowTable([], (N_MELS, N_FRAMES), rows * 0, rows, rows)
+    return SpectrogramDataset(table, torch.from_numpy(targets), torch.from_numpy(log_mel).half())
 
 
 def network() -> CompactCNN:
@@ -57,7 +57,7 @@ def training(epochs: int = 6, patience: int = 0, lr: float = 0.02, seed: int = 0
         patience=patience,
         seed=seed,
         learning_rate=lambda progress: learning_rate(progress, lr, "cosine", 0.1),
-        augment=Augmentation(1, 2, 2, 1, 0.2, -80.0),
+        augmentation=Augmentation(1, 2, 2, 1, 0.2, -80.0),
     )
 
 
@@ -71,7 +71,7 @@ def nothing() -> None: ...
 
 def test_what_can_be_learned_is_learned(tmp_path: Path) -> None:
     run = training(epochs=25)
-    run.augment = Augmentation(1, 0, 0, 0, 0.0, -80.0)
+    run.augmentation = Augmentation(1, 0, 0, 0, 0.0, -80.0)
     run.fit(tmp_path / "c", "x", nothing)
     assert len(run.epochs) == 25
     assert run.epochs[-1].val_accuracy > 0.9
@@ -92,7 +92,8 @@ def test_the_best_weights_are_those_of_the_lowest_validation_loss(tmp_path: Path
 
 def test_training_stops_when_patience_is_spent(tmp_path: Path) -> None:
     run = training(epochs=50, patience=2, lr=1e-9)
-    run.val.memory = -run.val.memory - 120 if run.val.memory is not None else None
+    assert isinstance(run.val.log_mel, torch.Tensor)
+    run.val.log_mel.neg_().sub_(120)  # what is learned is wrong here
     run.learning_rate = lambda _: 0.05
     run.fit(tmp_path / "c", "x", nothing)
     assert len(run.epochs) == run.best_epoch + 2 < 50
@@ -207,3 +208,24 @@ def test_each_epoch_has_its_own_randomness() -> None:
     first = (seeded(0, 1), torch.rand(()))[1]
     again = (seeded(0, 1), torch.rand(()))[1]
     assert float(first) == float(again)
+
+
+@pytest.mark.parametrize(
+    ("n_threads", "cpu_seconds", "told"), [(2, 1.0, 1), (2, 1.9, 0), (1, 0.2, 0)]
+)
+def test_a_run_that_is_kept_waiting_says_so_once(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    n_threads: int,
+    cpu_seconds: float,
+    told: int,
+) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: n_threads)
+    clocks = {"process_time": itertools.count(0, cpu_seconds), "perf_counter": itertools.count()}
+    for name, ticks in clocks.items():
+        monkeypatch.setattr(f"timbre.training.time.{name}", lambda ticks=ticks: next(ticks))
+    monkeypatch.setattr("timbre.training.LONG_ENOUGH", 0.5)
+    run = training(3)
+    run.fit(tmp_path / "c", "x", nothing)
+    assert capsys.readouterr().err.count("set OMP_NUM_THREADS=1") == told

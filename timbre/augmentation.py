@@ -1,7 +1,8 @@
-"""Changes to training batches that leave their labels true.
+"""Changes to training windows that leave their labels true.
 
-Batches are `(n, 1, n_mels, n_frames)` in dB; what is masked or shifted in becomes `floor_db`.
-Every draw comes from the generator given, on the CPU, so that a seed means the same everywhere.
+Windows are `(n, 1, n_mels, n_frames)` in dB; what is masked or shifted in becomes `floor_db`. What
+chance decides is drawn for a whole epoch at once, on the CPU: a seed means the same on every
+device, and no step waits for it.
 """
 
 from dataclasses import dataclass
@@ -9,71 +10,34 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-Batch = torch.Tensor
+Windows = torch.Tensor
+Runs = torch.Tensor  # (n, n_masks, 2): first cell, and first cell after the run
 
 
-def mask_bands(
-    batch: Batch, n_masks: int, max_bands: int, floor_db: float, generator: torch.Generator
-) -> Batch:
-    """Silence `n_masks` random runs of up to `max_bands` mel bands in each window.
+@dataclass(frozen=True)
+class Draws:
+    """What chance decided for n windows, in the order in which they are met."""
 
-    Source: D. S. Park et al., "SpecAugment", Interspeech 2019.
-    """
-    masked = _random_runs(len(batch), batch.shape[2], n_masks, max_bands, generator)
-    return batch.masked_fill(masked.to(batch.device)[:, None, :, None], floor_db)
+    shifts: torch.Tensor  # (n,), frames
+    bands: Runs
+    frames: Runs
+    weights: torch.Tensor  # (n,), of the window itself where two are mixed
 
+    def to(self, device: torch.device) -> "Draws":
+        """Return the same draws in memory of `device`."""
+        return Draws(*(drawn.to(device) for drawn in self._all()))
 
-def mask_frames(
-    batch: Batch, n_masks: int, max_frames: int, floor_db: float, generator: torch.Generator
-) -> Batch:
-    """Silence `n_masks` random runs of up to `max_frames` frames in each window (SpecAugment)."""
-    masked = _random_runs(len(batch), batch.shape[3], n_masks, max_frames, generator)
-    return batch.masked_fill(masked.to(batch.device)[:, None, None, :], floor_db)
+    def of(self, windows: slice) -> "Draws":
+        """Return the draws of some of the windows."""
+        return Draws(*(drawn[windows] for drawn in self._all()))
 
-
-def shift_frames(
-    batch: Batch, max_frames: int, floor_db: float, generator: torch.Generator
-) -> Batch:
-    """Move each window by up to `max_frames` frames, earlier or later; silence moves in."""
-    n, n_frames = len(batch), batch.shape[3]
-    shifts = torch.randint(-max_frames, max_frames + 1, (n, 1), generator=generator)
-    origin = (torch.arange(n_frames) - shifts).to(batch.device)
-    outside = (origin < 0) | (origin >= n_frames)
-    index = origin.clamp(0, n_frames - 1)[:, None, None, :].expand_as(batch)
-    return batch.gather(3, index).masked_fill(outside[:, None, None, :], floor_db)
-
-
-def mix(
-    batch: Batch, targets: torch.Tensor, alpha: float, generator: torch.Generator
-) -> tuple[Batch, torch.Tensor]:
-    """Blend each window and its target probabilities `(n, n_classes)` with another of the batch.
-
-    Source: H. Zhang et al., "mixup", ICLR 2018; one weight from Beta(alpha, alpha) for the batch.
-    """
-    partner = torch.randperm(len(batch), generator=generator).to(batch.device)
-    # torch's own Beta takes no generator, numpy's does.
-    seed = int(torch.randint(2**62, (), generator=generator))
-    weight = float(np.random.default_rng(seed).beta(alpha, alpha))
-    return (
-        weight * batch + (1 - weight) * batch[partner],
-        weight * targets + (1 - weight) * targets[partner],
-    )
-
-
-def _random_runs(
-    n: int, length: int, n_masks: int, max_run: int, generator: torch.Generator
-) -> torch.Tensor:
-    """Return `(n, length)`, true inside the runs."""
-    runs = torch.randint(0, max_run + 1, (n, n_masks, 1), generator=generator)
-    room = (length - runs).clamp(min=0)
-    starts = (torch.rand((n, n_masks, 1), generator=generator) * (room + 1)).long()
-    position = torch.arange(length)
-    return ((position >= starts) & (position < starts + runs)).any(dim=1)
+    def _all(self) -> tuple[torch.Tensor, ...]:
+        return self.shifts, self.bands, self.frames, self.weights
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Which changes are made to a training batch; 0 switches a change off."""
+    """Which changes are made to training windows; 0 switches a change off."""
 
     n_masks: int
     mask_bands: int  # widest run, in bands
@@ -82,16 +46,74 @@ class Augmentation:
     mixup: float  # alpha of the Beta distribution
     floor_db: float
 
-    def __call__(
-        self, batch: Batch, targets: torch.Tensor, generator: torch.Generator
-    ) -> tuple[Batch, torch.Tensor]:
-        """Return the changed batch and its target probabilities `(n, n_classes)`."""
+    def draw(self, n: int, n_mels: int, n_frames: int, generator: torch.Generator) -> Draws:
+        """Draw for n windows of `(n_mels, n_frames)`."""
+        farthest = self.shift_frames
+        # torch's own Beta takes no generator, numpy's does.
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        weights = rng.beta(self.mixup, self.mixup, n) if self.mixup else np.ones(n)
+        return Draws(
+            shifts=torch.randint(-farthest, farthest + 1, (n,), generator=generator),
+            bands=draw_runs(n, self.n_masks, self.mask_bands, n_mels, generator),
+            frames=draw_runs(n, self.n_masks, self.mask_frames, n_frames, generator),
+            weights=torch.from_numpy(weights).float(),
+        )
+
+    def apply(
+        self, windows: Windows, targets: torch.Tensor, draws: Draws
+    ) -> tuple[Windows, torch.Tensor]:
+        """Return the changed windows and their target probabilities `(n, n_classes)`.
+
+        `windows` may be overwritten.
+        """
         if self.shift_frames:
-            batch = shift_frames(batch, self.shift_frames, self.floor_db, generator)
-        if self.mask_bands:
-            batch = mask_bands(batch, self.n_masks, self.mask_bands, self.floor_db, generator)
-        if self.mask_frames:
-            batch = mask_frames(batch, self.n_masks, self.mask_frames, self.floor_db, generator)
+            windows = shift_frames(windows, draws.shifts, self.floor_db)
+        if self.mask_bands or self.mask_frames:
+            windows = silence(windows, draws.bands, draws.frames, self.floor_db)
         if self.mixup:
-            return mix(batch, targets, self.mixup, generator)
-        return batch, targets
+            return mix(windows, targets, draws.weights)
+        return windows, targets
+
+
+def draw_runs(n: int, n_masks: int, longest: int, length: int, generator: torch.Generator) -> Runs:
+    """Draw runs of 0 to `longest` cells within `length`, `(n, n_masks, 2)`.
+
+    Source: D. S. Park et al., "SpecAugment", Interspeech 2019.
+    """
+    run = torch.randint(0, min(longest, length) + 1, (n, n_masks), generator=generator)
+    start = (torch.rand((n, n_masks), generator=generator) * (length - run + 1)).long()
+    return torch.stack([start, start + run], dim=-1)
+
+
+def silence(windows: Windows, bands: Runs, frames: Runs, floor_db: float) -> Windows:
+    """Overwrite the runs of mel bands and the runs of frames with `floor_db`."""
+    quiet = _inside(bands, windows.shape[2])[:, None, :, None]
+    quiet = quiet | _inside(frames, windows.shape[3])[:, None, None, :]
+    return windows.masked_fill_(quiet, floor_db)
+
+
+def shift_frames(windows: Windows, shifts: torch.Tensor, floor_db: float) -> Windows:
+    """Move each window by its shift `(n,)`, in frames, to later ones; silence moves in."""
+    n_frames = windows.shape[3]
+    origin = torch.arange(n_frames, device=windows.device) - shifts[:, None]
+    outside = (origin < 0) | (origin >= n_frames)
+    index = origin.clamp(0, n_frames - 1)[:, None, None, :].expand_as(windows)
+    return windows.gather(3, index).masked_fill_(outside[:, None, None, :], floor_db)
+
+
+def mix(
+    windows: Windows, targets: torch.Tensor, weights: torch.Tensor
+) -> tuple[Windows, torch.Tensor]:
+    """Blend each window and its target probabilities `(n, n_classes)` with the one before it.
+
+    The order is chance already. Source: H. Zhang et al., "mixup", ICLR 2018.
+    """
+    own = weights[:, None, None, None]
+    mixed = own * windows + (1 - own) * windows.roll(1, 0)
+    return mixed, weights[:, None] * targets + (1 - weights[:, None]) * targets.roll(1, 0)
+
+
+def _inside(runs: Runs, length: int) -> torch.Tensor:
+    """Return `(n, length)`, true inside the runs."""
+    cell = torch.arange(length, device=runs.device)
+    return ((cell >= runs[..., :1]) & (cell < runs[..., 1:])).any(dim=1)

@@ -33,6 +33,15 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 
+def starved(cpu_seconds: float, wall_seconds: float, n_threads: int) -> bool:
+    """Tell whether other work takes the cores that `n_threads` count on.
+
+    Threads that meet after each operation wait for the one that has lost its core. On quiet cores
+    they use 90 % of their time and more.
+    """
+    return n_threads > 1 and cpu_seconds < 0.75 * n_threads * wall_seconds
+
+
 def _gains_from_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))

@@ -13,7 +13,7 @@ from timbre.atomic import replacing
 from timbre.networks import build_network
 from timbre.problems import InputError
 
-FORMAT = 1
+FORMAT = 2  # 2: blocks pool before they normalise
 KEY = "timbre"  # one key: safetensors keeps several in no fixed order, and bytes would differ
 
 

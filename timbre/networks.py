@@ -57,9 +57,10 @@ class CompactCNN(nn.Module):
             step = stride if number == 0 else 1
             blocks += [
                 nn.Conv2d(n_in, n_out, kernel_size=3, stride=step, padding=1, bias=False),
+                # Pooled first: normalising costs a quarter of what it does in the usual order.
+                nn.MaxPool2d(pool),
                 nn.BatchNorm2d(n_out),
                 nn.ReLU(inplace=True),
-                nn.MaxPool2d(pool),
             ]
             n_bands, n_in = -(-n_bands // step) // pool, n_out
         self.blocks = nn.Sequential(*blocks)

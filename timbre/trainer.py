@@ -10,7 +10,9 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from timbre.dataset import Batch
 
-Augment = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
+# From the next batch, which may be overwritten, and its target probabilities `(n, n_classes)` to
+# those that are trained on.
+Augment = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,6 @@ class Trainer:
         batches: Iterable[Batch],
         learning_rates: Iterator[float],
         augment: Augment,
-        generator: torch.Generator,
     ) -> Score:
         """Take one step a batch; the score is of the augmented windows as they were met."""
         self.network.train()
@@ -46,12 +47,8 @@ class Trainer:
         for log_mel, target in batches:
             for group in self.optimizer.param_groups:
                 group["lr"] = next(learning_rates)
-            target = target.to(self.device, non_blocking=True)
-            mixed, wanted = augment(
-                log_mel.to(self.device, torch.float32, non_blocking=True),
-                one_hot(target, len(self.class_weights)).float(),
-                generator,
-            )
+            probs = one_hot(target.to(self.device), len(self.class_weights)).float()
+            mixed, wanted = augment(log_mel.to(self.device, torch.float32), probs)
             logits, loss = self._step(mixed, wanted)
             tally.add(loss, logits, wanted.argmax(dim=1))
         return tally.score()
@@ -62,8 +59,8 @@ class Trainer:
         tally = _Tally(self.device)
         with torch.inference_mode():
             for log_mel, target in batches:
-                target = target.to(self.device, non_blocking=True)
-                logits = self._logits(log_mel.to(self.device, torch.float32, non_blocking=True))
+                target = target.to(self.device)
+                logits = self._logits(log_mel.to(self.device, torch.float32))
                 tally.add(cross_entropy(logits, target), logits, target)
         return tally.score()
 

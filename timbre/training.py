@@ -1,6 +1,8 @@
 """A whole training: epoch after epoch, the best one kept, stopped when nothing improves."""
 
 import itertools
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,10 +11,14 @@ from typing import Never
 import torch
 from tqdm import tqdm
 
+from timbre.augmentation import Augmentation
 from timbre.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from timbre.curves import Epoch
 from timbre.dataset import Batch, SpectrogramDataset, batches
+from timbre.device import starved
 from timbre.trainer import Augment, Trainer, seeded
+
+LONG_ENOUGH = 1.0  # seconds of an epoch that tell how busy the machine is
 
 
 @dataclass
@@ -27,9 +33,10 @@ class Training:
     patience: int  # epochs without a better validation loss; 0: never stop early
     seed: int
     learning_rate: Callable[[float], float]  # of the share of all steps that is done
-    augment: Augment
+    augmentation: Augmentation
     epochs: list[Epoch] = field(default_factory=list)
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    warned: bool = False
 
     def fit(self, checkpoint: Path, fingerprint: str, after_epoch: Callable[[], None]) -> None:
         """Run all epochs; go on where a run with the same fingerprint left its checkpoint."""
@@ -68,8 +75,11 @@ class Training:
         bar.set_description(f"epoch {number}/{self.n_epochs}")
         generator = seeded(self.seed, number)
         rates = self._learning_rates(number)
-        order = int(torch.randint(2**62, (), generator=generator))
-        met = self.trainer.train(self._batches(order, bar), rates, self.augment, generator)
+        order = torch.randperm(len(self.train), generator=generator)
+        augment = self._augment(generator)
+        wall, cpu = time.perf_counter(), time.process_time()
+        met = self.trainer.train(self._batches(order, bar), rates, augment)
+        self._warn_if_starved(time.process_time() - cpu, time.perf_counter() - wall)
         seen = self.trainer.measure(batches(self.val, self.batch_size))
         lr = float(self.trainer.optimizer.param_groups[0]["lr"])
         self.epochs.append(Epoch(number, met.loss, met.accuracy, seen.loss, seen.accuracy, lr))
@@ -78,10 +88,38 @@ class Training:
             self.best_weights = {name: value.detach().clone() for name, value in state.items()}
         bar.set_postfix(val_loss=f"{seen.loss:.3f}", val_accuracy=f"{seen.accuracy:.3f}")
 
-    def _batches(self, seed: int, bar: "tqdm[Never]") -> Iterator[Batch]:
-        for log_mel, target in batches(self.train, self.batch_size, seed):
+    def _batches(self, order: torch.Tensor, bar: "tqdm[Never]") -> Iterator[Batch]:
+        for log_mel, target in batches(self.train, self.batch_size, order):
             yield log_mel, target
             bar.update(len(target))
+
+    def _augment(self, generator: torch.Generator) -> Augment:
+        """Return the changes to the epoch's batches, in turn."""
+        n = len(self.train)
+        drawn = self.augmentation.draw(n, *self.train.table.shape, generator)
+        draws = drawn.to(self.trainer.device)
+        starts = itertools.count(step=self.batch_size)
+
+        def augment(windows: torch.Tensor, probs: torch.Tensor) -> Batch:
+            start = next(starts)
+            return self.augmentation.apply(
+                windows, probs, draws.of(slice(start, start + len(windows)))
+            )
+
+        return augment
+
+    def _warn_if_starved(self, cpu_seconds: float, wall_seconds: float) -> None:
+        # Threads are not taken away here: another number of them gives other last bits.
+        on_cpu = self.trainer.device.type == "cpu"
+        if on_cpu and not self.warned and wall_seconds > LONG_ENOUGH:
+            n_threads = torch.get_num_threads()
+            self.warned = starved(cpu_seconds, wall_seconds, n_threads)
+            if self.warned:
+                print(
+                    f"warning: other work takes cores that {n_threads} threads count on, which can "
+                    "make training several times slower: end it, or set OMP_NUM_THREADS=1",
+                    file=sys.stderr,
+                )
 
     def _learning_rates(self, epoch: int) -> Iterator[float]:
         per_epoch = -(-len(self.train) // self.batch_size)
