@@ -21,7 +21,7 @@ def clip_probs(
     with torch.inference_mode(), tqdm(total=len(dataset), unit="window", disable=None) as bar:
         for log_mel, _ in batches(dataset, batch_size):
             logits = network(log_mel.to(device, torch.float32))
-            probs.append(logits.double().softmax(dim=1).cpu().numpy())
+            probs.append(logits.cpu().double().softmax(dim=1).numpy())
             bar.update(len(log_mel))
     by_window = np.concatenate(probs)
     clip = dataset.table.clip

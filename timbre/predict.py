@@ -1,0 +1,215 @@
+"""A trained model that answers for audio files, out of its model file alone.
+
+    from timbre.predict import Classifier
+
+    classifier = Classifier.load(Path("models/timbre.safetensors"))
+    probs = classifier.probs(Path("clip.wav"))
+    print(classifier.classes[probs.argmax()])
+
+Imports nothing that is slow but torch: a program that asks once pays for each import.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from timbre.audio import AudioError, Waveform, load, resample
+from timbre.device import choose_device
+from timbre.log_mel import LogMel
+from timbre.model_file import load_model
+from timbre.problems import InputError
+from timbre.windows import cut, window_starts
+
+WINDOWS_AT_A_TIME = 32  # a long file's spectrograms never lie in memory all at once
+FEW_WINDOWS = 4  # so quickly answered by one thread that waking the others takes longer
+
+Probs = npt.NDArray[np.float64]
+
+WHOLE = ("sample_rate", "n_fft", "hop_length", "n_mels")
+REAL = ("window_seconds", "window_hop_seconds", "fmin", "fmax", "top_db")
+WINDOWS = ("first", "all")
+
+
+@dataclass(frozen=True)
+class Features:
+    """How a waveform becomes what the network was trained on."""
+
+    front_end: LogMel
+    window_seconds: float
+    hop_seconds: float
+    keep_all: bool  # False: the first window alone
+
+    def heard_seconds(self) -> float | None:
+        """Return how much of a file is needed, None for all of it."""
+        return None if self.keep_all else self.window_seconds
+
+    def log_mels(self, waveform: Waveform) -> Iterator[npt.NDArray[np.float16]]:
+        """Yield the windows of `(n_samples,)` in batches `(n, 1, n_mels, n_frames)`.
+
+        In dB, rounded to float16 as in the shards: the network is asked what it was trained on.
+        """
+        rate = self.front_end.sample_rate
+        window, hop = round(self.window_seconds * rate), round(self.hop_seconds * rate)
+        starts = window_starts(len(waveform), window, hop) if self.keep_all else [0]
+        for begin in range(0, len(starts), WINDOWS_AT_A_TIME):
+            pieces = cut(waveform, starts[begin : begin + WINDOWS_AT_A_TIME], window)
+            log_mels = [self.front_end(piece).astype(np.float16) for piece in pieces]
+            yield np.stack(log_mels)[:, None]
+
+
+class Classifier:
+    """A trained network with its classes and its features.
+
+    Its answer for a clip is what `evaluate` scores: the mean over the probabilities of the windows.
+    """
+
+    def __init__(self, network: nn.Module, classes: list[str], features: Features) -> None:
+        """Take a network in evaluation mode, whose logits are in the order of `classes`.
+
+        It runs where it lies.
+        """
+        self.classes = classes
+        self.features = features
+        self._network = network
+        self._device = next(network.parameters()).device
+
+    @classmethod
+    def load(cls, path: Path, device: str = "cpu") -> Self:
+        """Read a model file, wherever it was trained, to run in float32 on `device`.
+
+        Devices are those of `train.device` in params.yaml. Raises InputError for a file that is no
+        Timbre model, whose features are not all there, or whose parts do not fit each other.
+        """
+        where = choose_device(device)
+        network, card = load_model(path)
+        try:
+            features = read_features(card.features)
+            classifier = cls(network.to(where, torch.float32), card.classes, features)
+            classifier._try_out()
+        except InputError as error:
+            raise InputError(f"{path}: {problem}: retrain" for problem in error.problems) from None
+        return classifier
+
+    def probs(self, path: Path) -> Probs:
+        """Return the probabilities `(n_classes,)` for an audio file, in the order of `classes`.
+
+        Raises InputError, which names the file, if it holds no usable audio.
+        """
+        if not path.is_file():
+            raise InputError(f"{path}: no such file")
+        rate = self.features.front_end.sample_rate
+        try:
+            waveform = load(path, rate, self.features.heard_seconds())
+        except AudioError as error:
+            raise InputError(f"{path}: {error}") from None
+        return self._probs(waveform)
+
+    def probs_of(self, waveform: Waveform, sample_rate: int) -> Probs:
+        """Return the probabilities `(n_classes,)` for a mono waveform `(n_samples,)`, full scale 1.
+
+        `sample_rate` in Hz. Raises InputError for what is no such waveform.
+        """
+        check_waveform(waveform, sample_rate)
+        seconds = self.features.heard_seconds()
+        heard = waveform if seconds is None else waveform[: round(seconds * sample_rate)]
+        heard = np.ascontiguousarray(heard, np.float32)
+        return self._probs(resample(heard, sample_rate, self.features.front_end.sample_rate))
+
+    def _probs(self, waveform: Waveform) -> Probs:
+        total, n_windows = np.zeros(len(self.classes)), 0
+        for log_mel in self.features.log_mels(waveform):
+            total += self._window_probs(log_mel).sum(axis=0)
+            n_windows += len(log_mel)
+        return total / n_windows
+
+    def _window_probs(self, log_mel: npt.NDArray[np.float16]) -> Probs:
+        with torch.inference_mode(), one_thread_for_few(len(log_mel)):
+            logits = self._network(torch.from_numpy(log_mel).to(self._device, torch.float32))
+            # To the CPU first: Apple's GPU has no float64.
+            probs: Probs = logits.cpu().double().softmax(dim=1).numpy()
+        return probs
+
+    def _try_out(self) -> None:
+        """Ask for a window of silence. Raises InputError if network, features, classes disagree."""
+        silence = next(self.features.log_mels(np.zeros(1, np.float32)))
+        try:
+            n_logits = self._window_probs(silence).shape[1]
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"its network does not take its features ({reason})") from None
+        if n_logits != len(self.classes):
+            raise InputError(f"its network tells {n_logits} classes apart, not {len(self.classes)}")
+
+
+def read_features(said: Mapping[str, str | int | float]) -> Features:
+    """Take the features out of a model card; keys and units as in `extract` of params.yaml.
+
+    Raises InputError with all that is missing or impossible.
+    """
+    keys = ("windows", *WHOLE, *REAL)
+    if problems := [
+        f"its features lack {key}" if key not in said else f"its {key} is {said[key]!r}"
+        for key in keys
+        if key not in said or not _possible(key, said[key])
+    ]:
+        raise InputError(problems)
+    front_end = LogMel(
+        sample_rate=int(said["sample_rate"]),
+        n_fft=int(said["n_fft"]),
+        hop_length=int(said["hop_length"]),
+        n_mels=int(said["n_mels"]),
+        fmin=float(said["fmin"]),
+        fmax=float(said["fmax"]),
+        top_db=float(said["top_db"]),
+    )
+    window_seconds, hop_seconds = float(said["window_seconds"]), float(said["window_hop_seconds"])
+    return Features(front_end, window_seconds, hop_seconds, said["windows"] == "all")
+
+
+def check_waveform(waveform: Waveform, sample_rate: int) -> None:
+    """Raise InputError for what is no mono waveform `(n_samples,)` of finite floats."""
+    if sample_rate < 1:
+        raise InputError(f"sample_rate: {sample_rate} Hz is impossible")
+    if waveform.ndim != 1:
+        raise InputError(f"waveform: of shape {waveform.shape}, not (n_samples,): mix it to mono")
+    if not np.issubdtype(waveform.dtype, np.floating):
+        raise InputError(f"waveform: of {waveform.dtype}, not float32: divide it by its full scale")
+    if not waveform.size:
+        raise InputError("waveform: holds no samples")
+    if not np.isfinite(waveform).all():
+        raise InputError("waveform: holds NaN or infinite samples")
+
+
+@contextmanager
+def one_thread_for_few(n_windows: int) -> Iterator[None]:
+    """Let one thread compute inside, if it is for a few windows.
+
+    On a busy machine the threads of a pool wait for each other: a window of 2 ms took 140.
+    """
+    before = torch.get_num_threads()
+    if n_windows > FEW_WINDOWS or before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _possible(key: str, value: object) -> bool:
+    if key == "windows":
+        return value in WINDOWS
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if key in WHOLE:
+        return isinstance(value, int) and value >= 1
+    return math.isfinite(value) and (value > 0 or (key == "fmin" and value == 0))
