@@ -1,14 +1,14 @@
 """List the clips: check the table and every audio file, number the classes, merge the groups."""
 
-import json
+import os
 import sys
 from pathlib import Path
 
 import pandas as pd
 from pydantic import StrictBool
-from sklearn.preprocessing import LabelEncoder
 
 from timbre import command
+from timbre.atomic import write_json
 from timbre.audio_header import AudioHeader, HeaderError, read_header
 from timbre.clips import write_clips
 from timbre.corpus import disagreements, for_each_file, hash_files, merge_groups, resolve_paths
@@ -35,14 +35,14 @@ def main(root: Path, clips: Path, labels: Path) -> None:
     found = resolve_paths(table.rows, root, section.audio, section.allow_outside)
     _warn(table.warnings + found.warnings)
     rows = _read_audio(found.rows, root)
-    encoder = LabelEncoder().fit(rows["label"].to_numpy(dtype=object))
-    listed = _list_clips(rows, encoder)
-    counts = listed["label"].value_counts()
-    n_clips = {str(label): int(counts[label]) for label in encoder.classes_}
+    counts = rows["label"].value_counts()
+    n_clips = {str(label): int(counts[label]) for label in sorted(counts.index)}
+    listed = _list_clips(rows, list(n_clips))
     n_duplicates = len(listed) - listed["sha256"].nunique()
     _warn(_rare_classes(n_clips) + _duplicates(listed, n_duplicates))
     write_clips(listed, clips)
-    _write_labels(n_clips, n_duplicates, labels)
+    summary = {"classes": list(n_clips), "n_clips": n_clips, "n_duplicates": n_duplicates}
+    write_json(summary, labels)
     n_groups = listed["group"].nunique()
     print(
         f"encode_labels: {len(listed)} clips, {len(n_clips)} classes, "
@@ -52,7 +52,7 @@ def main(root: Path, clips: Path, labels: Path) -> None:
 
 def _read_audio(rows: pd.DataFrame, root: Path) -> pd.DataFrame:
     """Add sha256 and the header's fields; raise InputError naming all bad files."""
-    paths = [root / path for path in rows["path"]]
+    paths = [os.path.join(root, path) for path in rows["path"]]  # noqa: PTH118 (see places.py)
     headers = for_each_file(_header_or_reason, paths, "reading headers")
     bad = pd.Series([isinstance(header, str) for header in headers], index=rows.index)
     named = zip(rows["row"], rows["file_path"], headers, strict=True)
@@ -72,27 +72,21 @@ def _read_audio(rows: pd.DataFrame, root: Path) -> pd.DataFrame:
     return read
 
 
-def _header_or_reason(path: Path) -> AudioHeader | str:
+def _header_or_reason(path: str) -> AudioHeader | str:
     try:
         return read_header(path)
     except HeaderError as error:
         return str(error)
 
 
-def _list_clips(rows: pd.DataFrame, encoder: LabelEncoder) -> pd.DataFrame:
+def _list_clips(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    targets = {label: target for target, label in enumerate(classes)}
     keys = rows["group"].where(rows["group"] != "", rows["clip_id"])
     return rows.assign(
-        target=encoder.transform(rows["label"].to_numpy(dtype=object)),
+        target=rows["label"].map(targets),
         table_group=rows["group"],
         group=merge_groups(keys.to_list(), rows["sha256"].to_list()),
     )
-
-
-def _write_labels(n_clips: dict[str, int], n_duplicates: int, path: Path) -> None:
-    summary = {"classes": list(n_clips), "n_clips": n_clips, "n_duplicates": n_duplicates}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(summary, ensure_ascii=False, indent=2) + "\n"
-    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _rare_classes(n_clips: dict[str, int]) -> list[str]:

@@ -4,7 +4,6 @@ Reads data/clips.csv; writes data/splits.csv and metrics/split.json:
 python -m stages.split data/clips.csv data/splits.csv metrics/split.json
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Self
@@ -13,6 +12,7 @@ import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from timbre import command
+from timbre.atomic import write_json
 from timbre.clips import SPLITS, read_clips, write_splits
 from timbre.leaks import leaks
 from timbre.params import Section, read_section
@@ -66,7 +66,7 @@ def main(clips: Path, splits: Path, metrics: Path) -> None:
     divided = table.assign(split=split)
     counts = split_counts(divided)
     write_splits(divided, splits)
-    _write_json(
+    write_json(
         {"method": params.method, **counts, "leaks": {"audio": n_audio, "group": n_group}}, metrics
     )
     if n_audio or n_group:
@@ -96,11 +96,6 @@ def leak_warning(method: Method, n_audio: int, n_group: int) -> str:
         f"warning: {who} leaks: groups in more than one split: {n_group}, identical audio: "
         f"{n_audio}; the score will flatter: use method grouped"
     )
-
-
-def _write_json(counts: dict[str, object], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 
 from timbre import command
-from timbre.atomic import replacing
 from timbre.problems import InputError
 
 
@@ -66,27 +65,3 @@ def test_our_own_mistakes_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) 
 def test_an_error_without_problems_is_a_mistake_of_ours() -> None:
     with pytest.raises(ValueError, match="at least one problem"):
         InputError([])
-
-
-def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "a.txt"
-    with replacing(path) as temporary:
-        temporary.write_text("new")
-        assert not path.exists()
-    assert path.read_text() == "new"
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-
-    def fail() -> None:
-        with replacing(path) as temporary:
-            temporary.write_text("half")
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        fail()
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from clone import REPOSITORY
 from conftest import write_wav
+from sklearn.preprocessing import LabelEncoder
 
 from stages.encode_labels import main
 from timbre.clips import CLIP_COLUMNS, read_clips
@@ -84,6 +85,18 @@ def test_the_target_is_the_index_of_the_label(corpus: Path) -> None:
     assert isinstance(classes, list)
     assert [classes[target] for target in clips["target"]] == clips["label"].to_list()
     assert classes == sorted(classes)
+
+
+def test_classes_are_numbered_as_scikit_learn_numbers_them(corpus: Path) -> None:
+    # The letters past U+FFFF sort otherwise as UTF-16, blanks and signs otherwise in a locale.
+    labels = ["é", "e", "z", "Z", "_", "-1", "10", "9", "NA", "nan", "True", "عبد", "ß", "ss"]
+    labels += ["a b", "a-b", "ab", "a", "\U0001f3b5", "\uff5e", "\ufb03", "#", "None", "e\u0328"]
+    fill(corpus, [f"{i}.wav,{label}" for i, label in enumerate(labels)])
+    clips, written = encode(corpus)
+    oracle = LabelEncoder().fit(clips["label"].to_numpy(dtype=object))
+    assert written["classes"] == oracle.classes_.tolist()
+    assert clips["target"].tolist() == oracle.transform(clips["label"]).tolist()
+    assert clips["target"].nunique() == len(labels)
 
 
 def test_row_order_changes_no_byte(corpus: Path) -> None:

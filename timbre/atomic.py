@@ -1,5 +1,6 @@
 """A file appears whole or not at all."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,3 +22,13 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(document: object, path: Path) -> None:
+    """Write `document` to `path` as JSON for people and git: indented, letters as they are, UTF-8.
+
+    Equal documents give equal bytes on every system. Makes the folder; replaces the file whole.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")

@@ -7,10 +7,7 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from timbre.places import Finder
@@ -83,22 +80,26 @@ def disagreements(rows: pd.DataFrame, key: str) -> list[str]:
 def merge_groups(group_keys: Sequence[str], sha256: Sequence[str]) -> list[str]:
     """Give each clip its group, so that clips of equal group key or equal audio are never apart.
 
-    The groups are the connected components of the graph that links each clip's key to its hash;
-    a component is named by the smallest of its group keys.
+    The groups are the connected components of the graph that links each clip's key to its hash,
+    found by union-find with path splitting (Tarjan and van Leeuwen 1984); a component is named by
+    the smallest of its group keys. scipy does it too, but its import takes longer than this search.
     """
-    keys, names = pd.factorize(np.asarray(group_keys, dtype=object), sort=True)
-    hashes, distinct = pd.factorize(np.asarray(sha256, dtype=object))
-    size = len(names) + len(distinct)
-    links = (np.ones(len(keys), dtype=np.int8), (keys, len(names) + hashes))
-    if size == 0:
-        return []
-    _, component = connected_components(coo_array(links, shape=(size, size)), directed=False)
-    # The names are sorted: the first one of a component is its smallest.
-    _, smallest = np.unique(component[: len(names)], return_index=True)
-    return [str(name) for name in names[smallest[component[keys]]]]
+    smaller = {key: key for key in group_keys}  # another key of the group; the smallest has itself
+
+    def smallest(key: str) -> str:
+        while (above := smaller[key]) != key:
+            smaller[key] = smaller[above]
+            key = above
+        return key
+
+    key_of_audio: dict[str, str] = {}
+    for key, audio in zip(group_keys, sha256, strict=True):
+        ends = smallest(key), smallest(key_of_audio.setdefault(audio, key))
+        smaller[max(ends)] = min(ends)
+    return [smallest(key) for key in group_keys]
 
 
-def hash_files(paths: Sequence[Path]) -> list[str]:
+def hash_files(paths: Sequence[str]) -> list[str]:
     """Return the SHA-256 of each file's bytes, in hex; raise InputError naming all unreadable."""
     digests = for_each_file(_digest, paths, "hashing")
     problems = [str(digest) for digest in digests if isinstance(digest, InputError)]
@@ -108,7 +109,7 @@ def hash_files(paths: Sequence[Path]) -> list[str]:
 
 
 def for_each_file(
-    function: Callable[[Path], Result], paths: Sequence[Path], title: str
+    function: Callable[[str], Result], paths: Sequence[str], title: str
 ) -> list[Result]:
     """Call `function` on each of `paths` in threads; the results keep the order."""
     with ThreadPool(N_THREADS) as pool:
@@ -116,9 +117,9 @@ def for_each_file(
         return list(tqdm(results, desc=title, total=len(paths), unit=" files", disable=None))
 
 
-def _digest(path: Path) -> str | InputError:
+def _digest(path: str) -> str | InputError:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (see places.py)
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return InputError(f"{path}: cannot be read: {error.strerror}")

@@ -16,7 +16,8 @@ def leaks(clips: pd.DataFrame, splits: NDArray[np.str_]) -> tuple[int, int]:
     """
     placed = clips.assign(split=splits)
     n_audio, n_group = (
-        int((placed.groupby(column)["split"].nunique() > 1).sum()) for column in ("sha256", "group")
+        int((placed.groupby(column, sort=False)["split"].nunique() > 1).sum())
+        for column in ("sha256", "group")
     )
     return n_audio, n_group
 

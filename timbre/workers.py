@@ -39,7 +39,7 @@ def map_unordered(
 def n_cores() -> int:
     """Return how many processes to run: TIMBRE_JOBS where it is set, else this process's cores."""
     named = os.environ.get("TIMBRE_JOBS", "")
-    if named.isdigit() and int(named) > 0:
+    if named.isdecimal() and int(named) > 0:
         return int(named)
     affinity = getattr(os, "sched_getaffinity", None)  # what we may use, not what the machine has
     return len(affinity(0)) if affinity else os.cpu_count() or 1
