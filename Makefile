@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-fast check format lock clean
+.PHONY: help repro test test-fast bench check format lock clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -19,6 +19,9 @@ test: .venv/ready  ## run all tests, with coverage
 
 test-fast: .venv/ready  ## run the tests that start no DVC and need no real recordings
 	pytest -m "not pipeline and not real"
+
+bench: .venv/ready  ## measure Timbre side by side with other ways, into bench/results.json
+	python -m bench
 
 check: .venv/ready  ## lint, formatting, types
 	ruff check .

@@ -1,0 +1,106 @@
+"""Corpora to measure on, made from the shared recordings: as many clips as wanted, all different.
+
+The same arguments give the same bytes. Other clips are the same recordings at another loudness, so
+that no cache by content can help.
+"""
+
+import csv
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from bench.machine import n_cores
+
+REPOSITORY = Path(__file__).parents[1]
+QUIETEST = 0.25  # factor of the quietest copy: its sound is still well above 16 bits' noise
+CLIPS_A_GROUP, LEAST_GROUPS = 40, 8
+
+Samples = npt.NDArray[np.float32]
+
+
+class NoRecordingsError(Exception):
+    """The shared recordings are not there."""
+
+
+def recordings() -> Path:
+    """Return the folder of the shared recordings. Raises NoRecordingsError."""
+    folder = Path(os.environ.get("TIMBRE_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not (folder / "reciters").is_dir() or not (folder / "fsdd").is_dir():
+        raise NoRecordingsError(
+            f"no recordings to measure on in {folder}: set TIMBRE_DATA to the folder that holds "
+            "reciters/ and fsdd/"
+        )
+    return folder
+
+
+def reciter_wavs(folder: Path, n_clips: int, sample_rate: int) -> list[Path]:
+    """Make WAV clips of 6 s, 16 bits mono; return their paths."""
+    sources = sorted((recordings() / "reciters" / "Dataset").glob("*/*.ogg"))
+    return make_corpus(folder, sources, n_clips, sample_rate)
+
+
+def digit_wavs(folder: Path, n_clips: int) -> list[Path]:
+    """Make WAV clips of 0.14-2.3 s, 8 kHz, 16 bits mono, 7 kB each; return their paths."""
+    sources = sorted((recordings() / "fsdd" / "recordings").glob("*.wav"))
+    return make_corpus(folder, sources, n_clips, 8000)
+
+
+def make_corpus(
+    folder: Path, sources: Sequence[Path], n_clips: int, sample_rate: int
+) -> list[Path]:
+    """Write `n_clips` clips below `folder/clips`, and filespaths.csv; return the clips' paths.
+
+    Clip `i` is source `i % n_sources`; later rounds are quieter.
+    """
+    # Of more sources than clips every so many: all classes are there.
+    sources = sources[:: max(1, len(sources) // n_clips)][:n_clips]
+    n_sources = len(sources)
+    n_groups = max(LEAST_GROUPS, n_clips // CLIPS_A_GROUP)
+    names = [f"clips/{i % n_sources % 256:02x}/{i:06d}.wav" for i in range(n_clips)]
+    labels = [label_of(sources[i % n_sources]) for i in range(n_clips)]
+    for parent in {(folder / name).parent for name in names}:
+        parent.mkdir(parents=True, exist_ok=True)
+    work = partial(_write_copies, folder, names, n_sources, sample_rate)
+    with ProcessPoolExecutor(n_cores()) as pool:
+        list(pool.map(work, range(n_sources), sources, chunksize=16))
+    with (folder / "filespaths.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["FilePath", "Class", "Group"])
+        for number, (name, label) in enumerate(zip(names, labels, strict=True)):
+            table.writerow([name, label, f"group-{number % n_groups}"])
+    return [folder / name for name in names]
+
+
+def change_clip(path: Path, loudness: float) -> None:
+    """Write a clip anew at another loudness."""
+    samples, sample_rate = soundfile.read(path, dtype="float32")
+    soundfile.write(path, samples * np.float32(loudness), sample_rate, subtype="PCM_16")
+
+
+def _write_copies(
+    folder: Path, names: list[str], n_sources: int, sample_rate: int, number: int, source: Path
+) -> None:
+    samples = _read(source, sample_rate)
+    own = names[number::n_sources]
+    for name, loudness in zip(own, np.linspace(1, QUIETEST, len(own)), strict=True):
+        soundfile.write(
+            folder / name, samples * np.float32(loudness), sample_rate, subtype="PCM_16"
+        )
+
+
+def _read(source: Path, sample_rate: int) -> Samples:
+    samples, source_rate = soundfile.read(source, dtype="float32")
+    resampled: Samples = soxr.resample(samples, source_rate, sample_rate)
+    return resampled
+
+
+def label_of(source: Path) -> str:
+    """Return the reciter, or of a digit's recording (such as 3_theo_11.wav) the digit."""
+    return source.parent.name if source.suffix == ".ogg" else source.name.split("_")[0]

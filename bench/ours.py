@@ -1,0 +1,197 @@
+"""Timbre's side of each comparison, in one place, through the interfaces that the stages use.
+
+torch is imported where it is needed: workers that extract have no use for it.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.workshop import params
+from timbre.audio import load
+from timbre.log_mel import LogMel, LogMelArray
+from timbre.windows import cut
+from timbre.workers import map_unordered, n_cores
+
+if TYPE_CHECKING:
+    import torch
+
+    from timbre.dataset import SpectrogramDataset
+    from timbre.networks import CompactCNN, NotebookCNN
+    from timbre.training import Training
+
+LEARNING_RATE = 1e-3
+CLIPS_A_TASK = 32  # as a shard of some thousand clips
+
+
+def front_end(hop_length: int | None = None) -> LogMel:
+    """Return the log-mel front end of params.yaml, or the same with another hop."""
+    extract = params()["extract"]
+    return LogMel(
+        sample_rate=extract["sample_rate"],
+        n_fft=extract["n_fft"],
+        hop_length=hop_length or extract["hop_length"],
+        n_mels=extract["n_mels"],
+        fmin=extract["fmin"],
+        fmax=extract["fmax"] or extract["sample_rate"] / 2,
+        top_db=extract["top_db"],
+    )
+
+
+def log_mel(path: Path, transform: LogMel, seconds: float) -> LogMelArray:
+    """Return the log-mel `(n_mels, n_frames)` of a clip's first seconds, in dB."""
+    waveform = load(path, transform.sample_rate, seconds)
+    return transform(cut(waveform, [0], round(seconds * transform.sample_rate))[0])
+
+
+def extract_on_all_cores(paths: Sequence[Path], seconds: float) -> float:
+    """Decode and transform clips in the stage's worker pool.
+
+    Returns the seconds from the first clip's start to the last one's end: joblib's workers are warm
+    too when their time is taken.
+    """
+    tasks = [paths[start : start + CLIPS_A_TASK] for start in range(0, len(paths), CLIPS_A_TASK)]
+    work = partial(_extract_some, transform=front_end(), seconds=seconds)
+    spans = list(map_unordered(work, tasks, n_cores(), preload=("bench.ours",)))
+    return max(end for _, end in spans) - min(start for start, _ in spans)
+
+
+def _extract_some(paths: Sequence[Path], transform: LogMel, seconds: float) -> tuple[float, float]:
+    start = time.perf_counter()
+    for path in paths:
+        log_mel(path, transform, seconds).astype(np.float16)
+    # One clock for all processes: on Linux and macOS it counts from the machine's start.
+    return start, time.perf_counter()
+
+
+def open_split(folder: Path, name: str, *, in_memory: bool) -> "SpectrogramDataset":
+    """Open a split of a pipeline that ran in `folder`, in memory or mapped from its shards."""
+    from timbre.clips import read_splits
+    from timbre.dataset import find_windows, load_dataset, map_dataset
+
+    splits = read_splits(folder / "data" / "splits.csv")
+    own = splits[splits.split == name]
+    table = find_windows(folder / "data" / "spectrograms", own.clip_id.tolist())
+    return (load_dataset if in_memory else map_dataset)(table, own.target.to_numpy())
+
+
+def shuffled_batches(
+    dataset: "SpectrogramDataset", batch_size: int, seed: int
+) -> "Iterator[tuple[torch.Tensor, torch.Tensor]]":
+    """Iterate over an epoch as training does."""
+    import torch
+
+    from timbre.dataset import batches
+
+    generator = torch.Generator().manual_seed(seed)
+    return batches(dataset, batch_size, torch.randperm(len(dataset), generator=generator))
+
+
+def default_network(
+    folder: Path, train: "SpectrogramDataset", seed: int = 0
+) -> "CompactCNN | NotebookCNN":
+    """Build the network of params.yaml for a split, normalised by it, as train_cnn does."""
+    import torch
+
+    from stages.train_cnn import Train, network_sizes
+    from timbre.clips import read_classes
+    from timbre.dataset import mean_and_std
+    from timbre.networks import build_network
+    from timbre.params import read_section
+
+    settings = read_section("train", Train, folder / "params.yaml")
+    torch.manual_seed(seed)
+    classes = read_classes(folder / "data" / "labels.json")
+    network = build_network(settings.model, **network_sizes(settings, len(classes), train))
+    network.normalise.set_statistics(*mean_and_std(train))
+    return network
+
+
+def training(
+    folder: Path, train: "SpectrogramDataset", val: "SpectrogramDataset", seed: int = 0
+) -> "Training":
+    """Put a training together as train_cnn does."""
+    import torch
+
+    from stages.train_cnn import Train, plan
+    from timbre.device import choose_precision
+    from timbre.params import read_section
+
+    settings = read_section("train", Train, folder / "params.yaml")
+    device = torch.device("cpu")
+    precision = choose_precision(settings.precision, device)
+    network = default_network(folder, train, seed)
+    n_classes = int(train.targets.max()) + 1
+    floor_db = -float(params()["extract"]["top_db"])
+    return plan(settings, network, n_classes, train, val, device, precision, floor_db)
+
+
+def train_epoch(run: "Training", number: int) -> None:
+    """Train for one epoch at a constant learning rate; `number` decides what is random in it."""
+    import torch
+
+    from timbre.trainer import seeded
+
+    generator = seeded(run.seed, number)
+    order = torch.randperm(len(run.train), generator=generator)
+    run.trainer.train(
+        _batches(run, order), itertools.repeat(LEARNING_RATE), _augment(run, len(order), generator)
+    )
+
+
+def val_accuracy(run: "Training") -> float:
+    """Return the share of the validation windows that the network takes for what they are."""
+    from timbre.dataset import batches
+
+    return run.trainer.measure(batches(run.val, run.batch_size)).accuracy
+
+
+def _batches(run: "Training", order: "torch.Tensor") -> "Iterator[tuple[torch.Tensor, Any]]":
+    from timbre.dataset import batches
+
+    return batches(run.train, run.batch_size, order)
+
+
+def _augment(run: "Training", n: int, generator: "torch.Generator") -> Callable[..., Any]:
+    draws = run.augmentation.draw(n, *run.train.table.shape, generator)
+    starts = itertools.count(step=run.batch_size)
+
+    def augment(windows: "torch.Tensor", probs: "torch.Tensor") -> Any:  # noqa: ANN401 (a pair)
+        start = next(starts)
+        return run.augmentation.apply(windows, probs, draws.of(slice(start, start + len(windows))))
+
+    return augment
+
+
+def save_untrained(folder: Path, train: "SpectrogramDataset", path: Path) -> None:
+    """Write a model file whose network was never trained: what it costs to ask is the same."""
+    from stages.train_cnn import Train, network_sizes
+    from timbre.clips import read_classes
+    from timbre.model_file import ModelCard, save_model
+    from timbre.params import read_section
+    from timbre.shards import read_index, shard_paths
+
+    settings = read_section("train", Train, folder / "params.yaml")
+    classes = read_classes(folder / "data" / "labels.json")
+    features = read_index(shard_paths(folder / "data" / "spectrograms")[0]).attributes
+    sizes = network_sizes(settings, len(classes), train)
+    card = ModelCard(classes, settings.model, sizes, features, {}, "")
+    save_model(path, default_network(folder, train).eval(), card)
+
+
+PREDICT = (
+    "import sys; from pathlib import Path; from timbre.predict import Classifier; "
+    "print(Classifier.load(Path(sys.argv[1])).probs(Path(sys.argv[2])).argmax())"
+)
+
+
+def predictor(model: Path) -> Callable[[Path], object]:
+    """Return a loaded classifier's function from an audio file to probabilities."""
+    from timbre.predict import Classifier
+
+    return Classifier.load(model).probs

@@ -1,0 +1,93 @@
+"""How time and memory grow with the corpus: short clips, from a thousand to a hundred thousand."""
+
+import shutil
+import statistics
+from dataclasses import dataclass
+
+from bench.corpora import digit_wavs
+from bench.figures import Figure, value_figure
+from bench.memory import Usage, run_measured
+from bench.workshop import Changes, Pipeline, Workshop, stage_environment
+
+STAGES = ("encode_labels", "split", "extract_spectrograms", "train_cnn", "evaluate")
+MOST_GROWTH = 1.15  # of the time per clip when clips are ten times as many
+MEMORY_GB = 0.1  # for each split in training
+MOST_MB = 250.0  # more than with a hundred clips: two splits, and the tables
+
+# The digits are short: a second at 8 kHz, an eighth of the usual spectrogram.
+SETTINGS: Changes = {
+    "extract": {
+        "sample_rate": 8000,
+        "window_seconds": 1.0,
+        "n_fft": 512,
+        "hop_length": 64,
+        "n_mels": 64,
+    },
+    "train": {"epochs": 1, "memory_gb": MEMORY_GB},
+}
+
+
+@dataclass(frozen=True)
+class Growth:
+    """One stage on corpora of several sizes; the smallest shows what the start alone takes."""
+
+    sizes: list[int]
+    usages: list[Usage]
+
+    def per_clip(self) -> list[float]:
+        """Return seconds per clip beyond the start, for all sizes but the smallest."""
+        first, start = self.sizes[0], self.usages[0].seconds
+        return [
+            max(usage.seconds - start, 0.0) / (size - first)
+            for size, usage in zip(self.sizes[1:], self.usages[1:], strict=True)
+        ]
+
+
+def scaling(workshop: Workshop) -> list[Figure]:
+    """Measure each stage's seconds per clip and peak memory as the corpus grows."""
+    sizes = [100, 200, 400] if workshop.quick else [100, 1000, 10_000, 100_000]
+    used = [measure(workshop, size) for size in sizes]
+    figures = []
+    for number, stage in enumerate(STAGES):
+        growth = Growth(sizes, [usages[number] for usages in used])
+        figures += stage_figures(stage, growth)
+    return figures
+
+
+def measure(workshop: Workshop, n_clips: int) -> list[Usage]:
+    """Run all stages on a corpus of `n_clips`; return what each took, the median of its rounds."""
+    folder = workshop.new_folder(f"scaling-{n_clips}")
+    digit_wavs(folder / "corpus", n_clips)
+    pipeline = Pipeline.make(folder / "pipeline", folder / "corpus", SETTINGS)
+    # What takes seconds swings more than what takes minutes.
+    n_rounds = workshop.pairs(3 if n_clips <= 10_000 else 1)
+    usages = [measure_stage(pipeline, stage, n_rounds) for stage in STAGES]
+    shutil.rmtree(folder)
+    return usages
+
+
+def measure_stage(pipeline: Pipeline, stage: str, n_rounds: int) -> Usage:
+    """Run one stage several times; return the median time and the highest peak."""
+    rounds = [
+        run_measured(pipeline.command(stage), pipeline.folder, stage_environment())
+        for _ in range(n_rounds)
+    ]
+    seconds = statistics.median(usage.seconds for usage in rounds)
+    return Usage(seconds, max(usage.peak_mb for usage in rounds))
+
+
+def stage_figures(stage: str, growth: Growth) -> list[Figure]:
+    """Return a stage's times per clip, how they grow at the end, and its memory."""
+    per_clip = growth.per_clip()
+    figures = [
+        value_figure(f"{stage}, {size} clips, per clip", [1000 * seconds], "ms")
+        for size, seconds in zip(growth.sizes[1:], per_clip, strict=True)
+    ]
+    last, before = growth.sizes[-1], growth.sizes[-2]
+    if per_clip[-2] > 0:  # else the start is all that could be seen
+        title = f"{stage}, time per clip: {last} clips over {before}"
+        times = per_clip[-1] / per_clip[-2]
+        figures.append(value_figure(title, [times], "times", target=MOST_GROWTH))
+    peaks = [usage.peak_mb for usage in growth.usages]
+    title = f"{stage}, peak memory: {last} clips more than {growth.sizes[0]}"
+    return [*figures, value_figure(title, [peaks[-1] - peaks[0]], "MB", target=MOST_MB)]

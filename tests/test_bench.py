@@ -1,0 +1,251 @@
+"""The bench compares as it says, and the page shows what it found."""
+
+import itertools
+import json
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import machine, report
+from bench.__main__ import LONG, MODULES, main
+from bench.figures import Figure, ratio_figure, value_figure
+from bench.pairs import Comparison, Side, compare, repeat, untold
+
+SECONDS = st.integers(1, 1000)
+
+
+class FakeClock:
+    """Time that passes only when a side works."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.log: list[str] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def side(self, name: str, seconds: Iterator[int], n_units: float = 1) -> Side:
+        def run() -> None:
+            self.log.append(name)
+            self.now += next(seconds)
+
+        return Side(run, n_units)
+
+
+def compared(
+    baseline: list[int], ours: list[int], n_units: tuple[float, float] = (1, 1)
+) -> tuple[Comparison, list[str]]:
+    """Compare sides whose rounds take so many seconds, the warm-up's first."""
+    clock = FakeClock()
+    theirs = clock.side("baseline", iter(baseline), n_units[0])
+    mine = clock.side("ours", iter(ours), n_units[1])
+    return compare(theirs, mine, len(baseline) - 1, clock=clock), clock.log
+
+
+def results(path: Path) -> report.Document:
+    figures = [
+        value_figure("start of split", [0.31, 0.29, 0.3], "s", target=0.5),
+        ratio_figure("training", "notebook", Comparison([50.0], [0.5], [0.01]), target=40),
+    ]
+    document = {"some": report.entry(machine.describe(), 12.3, figures)}
+    report.write(document, path)
+    return report.read(path)
+
+
+def test_pairs_alternate_after_one_warm_up_each() -> None:
+    _, log = compared([1, 1, 1, 1], [1, 1, 1, 1])
+    assert log[:2] == ["baseline", "ours"]
+    assert log[2:] == ["baseline", "ours", "ours", "baseline", "baseline", "ours"]
+
+
+def test_a_warm_up_counts_for_nothing() -> None:
+    found, _ = compared([1000, 6, 6], [1, 2, 2])
+    assert found.ratios == [3, 3]
+
+
+def test_without_warm_up_only_the_pairs_run() -> None:
+    clock = FakeClock()
+    sides = [clock.side(name, itertools.repeat(1)) for name in ("baseline", "ours")]
+    compare(sides[0], sides[1], 1, warm_up=False, clock=clock)
+    assert clock.log == ["baseline", "ours"]
+
+
+@given(st.lists(st.tuples(SECONDS, SECONDS), min_size=1, max_size=7))
+def test_each_ratio_is_of_one_pair_whatever_its_order(pairs: list[tuple[int, int]]) -> None:
+    baseline, ours = ([1, *column] for column in zip(*pairs, strict=True))
+    found, _ = compared(baseline, ours)
+    assert found.ratios == [theirs / mine for theirs, mine in pairs]
+    assert min(found.ratios) <= found.ratio <= max(found.ratios)
+
+
+@given(SECONDS, SECONDS, st.integers(2, 100))
+def test_a_side_that_does_more_in_its_round_is_compared_by_the_unit(
+    baseline: int, ours: int, factor: int
+) -> None:
+    once, _ = compared([1, baseline], [1, ours])
+    more, _ = compared([1, baseline], [1, ours * factor], (1, factor))
+    assert more.ratio == pytest.approx(once.ratio)
+
+
+@given(SECONDS, SECONDS)
+def test_sides_that_change_places_invert_the_ratio(a: int, b: int) -> None:
+    there, _ = compared([1, a], [1, b])
+    back, _ = compared([1, b], [1, a])
+    assert there.ratio * back.ratio == pytest.approx(1)
+
+
+@given(SECONDS, SECONDS, SECONDS)
+def test_a_machine_that_slows_down_from_pair_to_pair_moves_no_ratio(
+    a: int, b: int, slow: int
+) -> None:
+    found, _ = compared([1, a, a * slow], [1, b, b * slow])
+    assert found.ratios == pytest.approx([a / b, a / b])
+
+
+def test_seconds_that_a_side_tells_are_taken_for_those_that_passed() -> None:
+    clock = FakeClock()
+
+    def run() -> float:
+        clock.now += 1000
+        return 2.0
+
+    assert repeat(Side(run, n_units=4), 2, clock=clock) == [0.5, 0.5]
+
+
+def test_a_result_is_never_taken_for_seconds() -> None:
+    clock = FakeClock()
+
+    def work() -> float:
+        clock.now += 3
+        return 2.0
+
+    assert repeat(Side(untold(work)), 1, clock=clock) == [3]
+
+
+def test_a_comparison_becomes_a_figure_in_rates_or_in_times() -> None:
+    found = Comparison([5.0, 4.0, 6.0], [0.5, 0.4, 0.6], [0.1, 0.1, 0.1])
+    rates = ratio_figure("name", "other", found, unit="clips/s", target=5.0)
+    assert (rates.median, rates.min, rates.max, rates.pairs) == (5, 4, 6, 3)
+    assert (rates.baseline_median, rates.ours_median) == (2, 10)
+    times = ratio_figure("name", "other", found, unit="ms")
+    assert (times.baseline_median, times.ours_median) == (500, 100)
+
+
+@pytest.mark.parametrize(
+    ("value", "target_is", "met"),
+    [
+        (1.0, "at most", True),
+        (1.1, "at most", False),
+        (1.0, "at least", True),
+        (0.9, "at least", False),
+    ],
+)
+def test_a_target_is_met_up_to_its_value(value: float, target_is: str, met: bool) -> None:
+    assert value_figure("name", [value], "s", target=1.0, target_is=target_is).met is met
+
+
+def test_a_ratio_meets_its_target_by_the_median_alone() -> None:
+    found = Comparison([1.0, 8.0, 9.0], [1.0], [1.0])
+    assert ratio_figure("name", "other", found, target=8.0).met
+    assert not ratio_figure("name", "other", found, target=8.5).met
+    assert ratio_figure("name", "other", found).met is None
+
+
+def test_one_benchmark_replaces_its_own_results_and_no_others() -> None:
+    old = {"stage": {"seconds": 1}, "floor": {"seconds": 2}}
+    merged = report.merge(old, {"floor": {"seconds": 3}, "reading": {"seconds": 4}})
+    assert merged == {
+        "floor": {"seconds": 3},
+        "reading": {"seconds": 4},
+        "stage": {"seconds": 1},
+    }
+    assert list(merged) == sorted(merged)
+
+
+def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    document = results(tmp_path / "results.json")
+    assert json.loads((tmp_path / "results.json").read_text("utf-8")) == document
+    assert report.read(tmp_path / "missing.json") == {}
+    assert document["some"]["figures"][1]["met"] is True
+
+
+def test_the_machine_is_described_without_names_and_paths() -> None:
+    told = [str(value) for value in machine.describe().values()]
+    assert platform.node() not in told
+    assert [value for value in told if value.startswith(("/home", "/tmp"))] == []  # noqa: S108
+
+
+def test_every_figure_has_one_row_as_wide_as_the_header(tmp_path: Path) -> None:
+    document = results(tmp_path / "results.json")
+    table = [row for row in report.markdown_table(document).splitlines() if row.startswith("|")]
+    assert len(table) == 2 + len(document["some"]["figures"])
+    assert {row.count("|") for row in table} == {len(report.HEADER) + 1}
+
+
+def test_the_table_shows_ratios_against_a_baseline_and_values_without_one(tmp_path: Path) -> None:
+    cells = report.rows(results(tmp_path / "results.json")["some"]["figures"])
+    assert cells[0][2:6] == ["0.3 s", "0.29 s - 0.31 s", "at most 0.5 s", "yes"]
+    assert cells[1][2:8] == [
+        *("50x", "50x - 50x", "at least 40x", "yes"),
+        *("2 clips/s", "100 clips/s"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.00031, "3.1e-04"), (0.5, "0.5"), (12.34, "12.3"), (67_840.0, "67 840")],
+)
+def test_numbers_are_written_with_the_digits_that_count(value: float, text: str) -> None:
+    assert report.number(value) == text
+
+
+def test_writing_the_table_into_a_page_twice_is_writing_it_once(tmp_path: Path) -> None:
+    document = results(tmp_path / "results.json")
+    page = f"before\n\n{report.BEGIN}\nold\n{report.END}\n\nafter\n"
+    once = report.with_table(page, document)
+    assert report.with_table(once, document) == once
+    assert once.startswith("before\n")
+    assert once.endswith("\n\nafter\n")
+    assert "old" not in once
+
+
+def test_the_committed_table_is_that_of_the_committed_results() -> None:
+    page = report.PAGE.read_text(encoding="utf-8")
+    assert report.with_table(page, report.read(report.RESULTS)) == page
+
+
+def test_the_committed_results_are_of_benchmarks_that_exist() -> None:
+    document = report.read(report.RESULTS)
+    assert set(document) <= set(MODULES)
+    fields = set(Figure.__dataclass_fields__)
+    for result in document.values():
+        assert all(set(figure) == fields for figure in result["figures"])
+
+
+def test_every_long_benchmark_is_one() -> None:
+    assert set(LONG) < set(MODULES)
+
+
+def test_without_recordings_one_line_says_where_they_were_sought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIMBRE_DATA", str(tmp_path / "nowhere"))
+    assert main(["--quick"]) == 1
+    assert capsys.readouterr().err == (
+        f"error: no recordings to measure on in {tmp_path / 'nowhere'}: set TIMBRE_DATA to the "
+        "folder that holds reciters/ and fsdd/\n"
+    )
+
+
+def test_an_unknown_benchmark_is_named_with_those_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["everything"])
+    told = capsys.readouterr().err
+    assert "no such benchmark: everything; there are: " in told
+    assert all(name in told for name in MODULES)
