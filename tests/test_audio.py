@@ -24,6 +24,35 @@ def test_lossless_files_come_back_as_written(tmp_path: Path, name: str, subtype:
     np.testing.assert_allclose(waveform, tone(8000), atol=2**-15 * 1.01)
 
 
+@pytest.mark.parametrize("container", ["WAV", "FLAC", "AIFF", "CAF"])
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_16_bit_samples_become_exactly_what_libsndfile_makes_of_them(
+    tmp_path: Path, container: str, n_channels: int
+) -> None:
+    every = np.arange(-(2**15), 2**15, dtype=np.int16)
+    channels = np.stack([every, np.roll(every, 12_345)][:n_channels], axis=1)
+    soundfile.write(tmp_path / "a", channels, 8000, format=container, subtype="PCM_16")
+    theirs, _ = soundfile.read(tmp_path / "a", dtype="float32", always_2d=True)
+    assert soundfile.info(tmp_path / "a").subtype == "PCM_16"
+    assert (theirs == channels / 2.0**15).all()
+    waveform = load(tmp_path / "a", 8000)
+    assert waveform.dtype == np.float32
+    assert waveform.tobytes() == mix_to_mono(theirs).tobytes()
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+@pytest.mark.parametrize("max_seconds", [None, 0.1, 0.375, 99.0])
+def test_the_pieces_that_are_read_change_no_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtype: str, max_seconds: float | None
+) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(8000), 8000, subtype=subtype)
+    whole = load(tmp_path / "a.wav", 8000, max_seconds)
+    assert len(whole) == round(8000 * min(max_seconds or 99, 0.5))
+    for samples in (1, 1000, 4000):
+        monkeypatch.setattr("timbre.audio.BLOCK_SAMPLES", samples)
+        assert load(tmp_path / "a.wav", 8000, max_seconds).tobytes() == whole.tobytes()
+
+
 @pytest.mark.parametrize("name", ["a.ogg", "a.mp3", "a.opus"])
 def test_lossy_files_keep_their_length_and_tone(tmp_path: Path, name: str) -> None:
     kind = {"a.opus": {"format": "OGG", "subtype": "OPUS"}}.get(name, {})

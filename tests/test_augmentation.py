@@ -1,17 +1,25 @@
 import math
+from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timbre.augmentation import Augmentation, draw_runs, shift_frames
+from timbre.augmentation import Augmentation, Draws, draw_runs, mix, shift_frames, silence
 from timbre.schedule import learning_rate
 
 FLOOR = -80.0
+OUT = 99.0  # a level that no window has
+N_MELS, N_FRAMES = 12, 20
+ALL = Augmentation(n_masks=2, mask_bands=4, mask_frames=6, shift_frames=3, mixup=0.3, floor_db=OUT)
+OFF = Augmentation(n_masks=2, mask_bands=0, mask_frames=0, shift_frames=0, mixup=0.0, floor_db=OUT)
+SWITCHES = ("mask_bands", "mask_frames", "shift_frames", "mixup")
 
 
-def batch(n: int = 4, n_mels: int = 12, n_frames: int = 20) -> torch.Tensor:
+def batch(n: int = 4, n_mels: int = N_MELS, n_frames: int = N_FRAMES) -> torch.Tensor:
+    """Windows whose cells are all different."""
     return -torch.arange(n * n_mels * n_frames, dtype=torch.float32).reshape(n, 1, n_mels, n_frames)
 
 
@@ -19,121 +27,209 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def longest_run(flags: list[bool]) -> int:
-    text = "".join("x" if flag else " " for flag in flags)
-    return max((len(run) for run in text.split()), default=0)
+def draw(changes: Augmentation, n: int, seed: int = 0) -> Draws:
+    return changes.draw(n, N_MELS, N_FRAMES, seeded(seed))
 
 
-def changes(**amounts: float) -> Augmentation:
-    off = {"n_masks": 1, "mask_bands": 0, "mask_frames": 0, "shift_frames": 0, "mixup": 0.0}
-    return Augmentation(**(off | amounts), floor_db=FLOOR * 100)  # type: ignore[arg-type]
+def tensors(draws: Draws) -> list[torch.Tensor]:
+    return [getattr(draws, field.name) for field in fields(draws)]
 
 
-def applied(change: Augmentation, windows: torch.Tensor, seed: int) -> torch.Tensor:
-    draws = change.draw(len(windows), *windows.shape[2:], seeded(seed))
-    return change.apply(windows.clone(), torch.eye(len(windows)), draws)[0]
+def equal(one: Draws, other: Draws) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(tensors(one), tensors(other), strict=True))
 
 
-@given(st.integers(0, 1000), st.integers(1, 30))
-def test_masked_bands_are_whole_and_no_wider_than_allowed(seed: int, widest: int) -> None:
-    masked = applied(changes(mask_bands=widest), batch(), seed)
-    hit = masked == FLOOR * 100
-    assert torch.equal(hit.any(dim=3), hit.all(dim=3))
-    assert all(longest_run(row.tolist()) <= widest for row in hit.all(dim=3)[:, 0])
-    assert torch.equal(masked[~hit], batch()[~hit])
+def no_runs(n: int) -> torch.Tensor:
+    return torch.zeros((n, 1, 2), dtype=torch.int64)
 
 
-@given(st.integers(0, 1000), st.integers(1, 30))
-def test_masked_frames_are_whole_and_no_longer_than_allowed(seed: int, longest: int) -> None:
-    masked = applied(changes(mask_frames=longest), batch(), seed)
-    hit = masked == FLOOR * 100
-    assert torch.equal(hit.any(dim=2), hit.all(dim=2))
-    assert all(longest_run(row.tolist()) <= longest for row in hit.all(dim=2)[:, 0])
-    assert torch.equal(masked[~hit], batch()[~hit])
-
-
-@given(st.integers(0, 1000), st.integers(0, 4), st.integers(0, 30), st.integers(1, 20))
-def test_runs_lie_within_the_window(seed: int, n_masks: int, longest: int, length: int) -> None:
-    runs = draw_runs(5, n_masks, longest, length, seeded(seed))
-    assert runs.shape == (5, n_masks, 2)
-    start, end = runs.unbind(-1)
+@given(st.integers(0, 1000), st.integers(1, 3), st.integers(0, 30), st.integers(1, 20))
+def test_runs_lie_within_and_are_no_longer_than_asked(
+    seed: int, n_masks: int, longest: int, length: int
+) -> None:
+    runs = draw_runs(50, n_masks, longest, length, seeded(seed))
+    assert runs.shape == (50, n_masks, 2)
+    start, end = runs.unbind(dim=-1)
     assert (start >= 0).all()
     assert (end <= length).all()
     assert ((end - start >= 0) & (end - start <= longest)).all()
 
 
-def test_every_band_is_masked_about_equally_often() -> None:
-    ones = torch.ones(20_000, 1, 8, 1)
-    share = (applied(changes(mask_bands=3), ones, 0) != 1).float().mean(dim=(0, 1, 3))
+def test_runs_have_every_length_and_every_place() -> None:
+    runs = draw_runs(20_000, 1, 3, 8, seeded())[:, 0].tolist()
+    met = {(start, end) for start, end in runs}
+    assert met == {(start, start + n) for n in range(4) for start in range(8 - n + 1)}
+    lengths = np.bincount([end - start for start, end in runs], minlength=4)
+    assert lengths.min() > 4700
+
+
+def test_every_cell_is_masked_about_equally_often() -> None:
+    start, end = draw_runs(20_000, 1, 3, 8, seeded())[:, 0].unbind(dim=-1)
+    cell = torch.arange(8)[:, None]
+    share = ((cell >= start) & (cell < end)).float().mean(dim=1)
     assert share[2:-2].std() < 0.01
     assert share.min() > 0.05
 
 
-@given(st.integers(0, 1000), st.integers(0, 25))
-def test_a_shift_moves_frames_and_lets_silence_in(seed: int, farthest: int) -> None:
-    frames = batch(1)
-    moved = applied(changes(shift_frames=farthest), frames, seed)
-    kept = [column for column in moved[0, 0].T.tolist() if column[0] != FLOOR * 100]
-    original = frames[0, 0].T.tolist()
-    assert len(original) - len(kept) <= farthest
-    assert kept in (original[: len(kept)], original[len(original) - len(kept) :])
+@given(st.integers(0, 1000), st.integers(1, 30), st.integers(1, 30))
+def test_silence_falls_on_the_whole_runs_and_nowhere_else(
+    seed: int, widest: int, longest: int
+) -> None:
+    generator = seeded(seed)
+    bands = draw_runs(4, 2, widest, N_MELS, generator)
+    frames = draw_runs(4, 2, longest, N_FRAMES, generator)
+    expected = batch()
+    for window, its_bands, its_frames in zip(
+        expected, bands.tolist(), frames.tolist(), strict=True
+    ):
+        for start, end in its_bands:
+            window[:, start:end, :] = OUT
+        for start, end in its_frames:
+            window[:, :, start:end] = OUT
+    assert torch.equal(silence(batch(), bands, frames, OUT), expected)
 
 
-def test_a_positive_shift_goes_to_later_frames() -> None:
-    windows = torch.tensor([[[[1.0, 2.0, 3.0]]], [[[1.0, 2.0, 3.0]]]])
-    moved = shift_frames(windows, torch.tensor([1, -2]), 0.0)
-    assert moved[:, 0, 0].tolist() == [[0.0, 1.0, 2.0], [3.0, 0.0, 0.0]]
+@given(st.lists(st.integers(-25, 25), min_size=1, max_size=5))
+def test_a_shift_moves_frames_and_lets_only_silence_in(shifts: list[int]) -> None:
+    windows = batch(len(shifts))
+    moved = shift_frames(windows, torch.tensor(shifts), OUT)
+    for before, after, shift in zip(windows, moved, shifts, strict=True):
+        kept = max(N_FRAMES - abs(shift), 0)
+        expected = torch.full_like(before, OUT)
+        if kept and shift >= 0:
+            expected[..., shift:] = before[..., :kept]
+        elif kept:
+            expected[..., :kept] = before[..., -kept:]
+        assert torch.equal(after, expected)
 
 
-def test_windows_of_a_batch_are_shifted_by_their_own_amounts() -> None:
-    same = batch(1).expand(50, -1, -1, -1)
-    moved = applied(changes(shift_frames=5), same, 0)
-    assert len({float(first) for first in moved[:, 0, 0, 10]}) > 5
+def test_shifts_go_both_ways_as_far_as_asked_and_no_farther() -> None:
+    drawn = draw(replace(OFF, shift_frames=3), 5000).shifts
+    counts = torch.bincount(drawn + 3)
+    assert len(counts) == 7
+    assert counts.min() > 600
 
 
-def test_mixing_keeps_probabilities_and_blends_by_the_same_weights() -> None:
-    change = changes(mixup=0.4)
-    draws = change.draw(4, 12, 20, seeded(3))
-    mixed, wanted = change.apply(batch(), torch.eye(4), draws)
-    torch.testing.assert_close(wanted.sum(dim=1), torch.ones(4))
-    torch.testing.assert_close(mixed, torch.einsum("ij,jchw->ichw", wanted, batch()))
-    assert 0 < draws.weights.min() < draws.weights.max() < 1
-
-
-@given(st.integers(0, 1000), st.integers(1, 9))
-def test_the_size_of_the_batches_decides_nothing(seed: int, size: int) -> None:
-    change = changes(n_masks=2, mask_bands=4, mask_frames=6, shift_frames=3)
-    windows = batch(9)
-    draws = change.draw(9, 12, 20, seeded(seed))
-    whole, _ = change.apply(windows.clone(), torch.eye(9), draws)
-    parts = [
-        change.apply(windows[own].clone(), torch.eye(9)[own], draws.of(own))[0]
-        for own in (slice(start, start + size) for start in range(0, 9, size))
+def test_mixing_blends_windows_and_targets_with_the_one_before_by_one_weight() -> None:
+    targets = torch.eye(4)
+    weights = torch.tensor([0.25, 1.0, 0.5, 0.0])
+    mixed, wanted = mix(batch(), targets, weights)
+    assert wanted.tolist() == [
+        [0.25, 0, 0, 0.75],
+        [0, 1, 0, 0],
+        [0, 0.5, 0.5, 0],
+        [0, 0, 1, 0],
     ]
-    assert torch.equal(torch.cat(parts), whole)
+    torch.testing.assert_close(mixed, torch.einsum("ij,jchw->ichw", wanted, batch()))
 
 
-def test_a_seed_means_the_same_and_off_means_untouched() -> None:
-    everything = changes(n_masks=2, mask_bands=4, mask_frames=6, shift_frames=3, mixup=0.3)
-    assert torch.equal(applied(everything, batch(), 5), applied(everything, batch(), 5))
-    assert not torch.equal(applied(everything, batch(), 5), applied(everything, batch(), 6))
-    assert torch.equal(applied(changes(), batch(), 5), batch())
+@given(st.integers(0, 1000), st.integers(1, 9), st.floats(0.05, 5))
+def test_mixtures_are_convex_and_keep_sums_of_targets(seed: int, n: int, alpha: float) -> None:
+    weights = draw(replace(OFF, mixup=alpha), n, seed).weights
+    assert ((weights >= 0) & (weights <= 1)).all()
+    windows, targets = batch(n), torch.eye(5)[torch.arange(n) % 5]
+    mixed, wanted = mix(windows, targets, weights)
+    torch.testing.assert_close(wanted.sum(dim=1), torch.ones(n))
+    low = torch.minimum(windows, windows.roll(1, 0))
+    high = torch.maximum(windows, windows.roll(1, 0))
+    slack = 1e-4 * windows.abs().max()
+    assert ((mixed >= low - slack) & (mixed <= high + slack)).all()
 
 
-def test_drawing_leaves_torchs_own_generator_alone() -> None:
-    torch.manual_seed(1)
-    expected = torch.rand(3)
-    torch.manual_seed(1)
-    changes(mask_bands=4, shift_frames=3, mixup=0.3).draw(9, 12, 20, seeded())
-    assert torch.equal(torch.rand(3), expected)
+def test_weights_follow_the_beta_distribution() -> None:
+    weights = draw(replace(OFF, mixup=0.4), 20_000).weights.double()
+    assert float(weights.mean()) == pytest.approx(0.5, abs=0.01)
+    assert float(weights.var()) == pytest.approx(0.25 / (2 * 0.4 + 1), rel=0.02)
 
 
-def test_draws_go_to_a_device_whole() -> None:
-    draws = changes(mask_bands=4, mixup=0.3).draw(9, 12, 20, seeded())
-    moved = draws.to(torch.device("meta"))
-    assert {moved.shifts.device.type, moved.bands.device.type, moved.weights.device.type} == {
-        "meta"
-    }
+def test_a_single_window_mixed_is_itself() -> None:
+    mixed, wanted = mix(batch(1), torch.eye(1), torch.tensor([0.3]))
+    torch.testing.assert_close(mixed, batch(1))
+    assert wanted.tolist() == [[1.0]]
+
+
+def test_off_means_untouched() -> None:
+    windows, targets = OFF.apply(batch(), torch.eye(4), draw(OFF, 4, seed=5))
+    assert torch.equal(windows, batch())
+    assert torch.equal(targets, torch.eye(4))
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_each_switch_alone_changes_windows_and_mixup_alone_the_targets(switch: str) -> None:
+    changes = replace(OFF, **{switch: getattr(ALL, switch)})
+    windows, targets = changes.apply(batch(), torch.eye(4), draw(changes, 4))
+    assert not torch.equal(windows, batch())
+    assert torch.equal(targets, torch.eye(4)) == (switch != "mixup")
+    assert windows.dtype == torch.float32
+    assert windows.shape == batch().shape
+
+
+@given(st.integers(0, 1000))
+def test_the_changes_come_in_the_order_shift_silence_mix(seed: int) -> None:
+    draws = draw(ALL, 4, seed)
+    shifted = shift_frames(batch(), draws.shifts, OUT)
+    expected = mix(silence(shifted, draws.bands, draws.frames, OUT), torch.eye(4), draws.weights)
+    found = ALL.apply(batch(), torch.eye(4), draws)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_a_seed_means_the_same_draws_and_another_seed_others() -> None:
+    assert equal(draw(ALL, 100, seed=5), draw(ALL, 100, seed=5))
+    for one, other in zip(tensors(draw(ALL, 100, 5)), tensors(draw(ALL, 100, 6)), strict=True):
+        assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_one_switch_does_not_move_the_draws_of_another(switch: str) -> None:
+    one, other = draw(ALL, 50), draw(replace(ALL, **{switch: 0}), 50)
+    own = {
+        "mask_bands": "bands",
+        "mask_frames": "frames",
+        "shift_frames": "shifts",
+        "mixup": "weights",
+    }[switch]
+    for field in fields(Draws):
+        same = torch.equal(getattr(one, field.name), getattr(other, field.name))
+        assert same == (field.name != own), field.name
+
+
+@given(st.integers(0, 1000), st.integers(1, 12))
+def test_draws_and_changes_do_not_depend_on_the_batch_size(seed: int, size: int) -> None:
+    n = 11
+    changes = replace(ALL, mixup=0.0)
+    draws = draw(changes, n, seed)
+    at_once, _ = changes.apply(batch(n), torch.eye(n), draws)
+    pieces = [slice(start, min(start + size, n)) for start in range(0, n, size)]
+    by_batch = [
+        changes.apply(batch(n)[piece], torch.eye(n)[piece], draws.of(piece))[0] for piece in pieces
+    ]
+    assert torch.equal(torch.cat(by_batch), at_once)
+
+
+def test_draws_of_some_windows_are_theirs_and_moved_draws_the_same() -> None:
+    draws = draw(ALL, 10)
+    for part, whole in zip(tensors(draws.of(slice(3, 7))), tensors(draws), strict=True):
+        assert torch.equal(part, whole[3:7])
+    moved = draws.to(torch.device("cpu"))
+    assert equal(moved, draws)
+    assert {drawn.device.type for drawn in tensors(draws.to(torch.device("meta")))} == {"meta"}
+
+
+def test_no_draw_touches_a_generator_of_the_whole_process() -> None:
+    before = global_states()
+    ALL.apply(batch(50), torch.eye(50), draw(ALL, 50))
+    assert global_states() == before
+
+
+def global_states() -> tuple[bytes, str]:
+    of_numpy = np.random.get_state(legacy=False)["state"]  # noqa: NPY002 (looked at, not used)
+    return torch.get_rng_state().numpy().tobytes(), f"{of_numpy['pos']} {of_numpy['key'].tolist()}"
+
+
+def test_one_generator_gives_epoch_after_epoch_other_draws() -> None:
+    generator = seeded()
+    one, other = (ALL.draw(100, N_MELS, N_FRAMES, generator) for _ in range(2))
+    assert not equal(one, other)
 
 
 def test_the_rate_rises_then_falls_along_a_cosine() -> None:

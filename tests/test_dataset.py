@@ -190,7 +190,7 @@ def test_statistics_are_each_bands_own(tmp_path: Path, make: Make, batch_size: i
 
 
 def test_statistics_stay_exact_over_many_windows() -> None:
-    # A sum in float32 over so many cells is off by ten times as much.
+    # Sums in float32 over so many cells would be off by three times what is allowed here.
     n, n_frames = 2000, 256
     rng = np.random.default_rng(0)
     log_mel = rng.normal(-60, 2, (n, 1, 2, n_frames)).astype(np.float16)

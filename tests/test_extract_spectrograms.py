@@ -1,4 +1,6 @@
+import re
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +9,11 @@ import yaml
 from conftest import write_wav
 
 from stages import encode_labels, extract_spectrograms
+from stages.extract_spectrograms import FEW_CLIPS, Fill
+from timbre.extraction import ShardResult, ShardTask
 from timbre.problems import InputError
-from timbre.shards import read_index
+from timbre.shards import read_index, shard_name, shard_number
+from timbre.workers import map_unordered
 
 EXTRACT: dict[str, Any] = {
     "sample_rate": 8000,
@@ -24,6 +29,8 @@ EXTRACT: dict[str, Any] = {
     "n_shards": 3,
 }
 CORPUS, CLIPS, SHARDS = Path("corpus"), Path("data/clips.csv"), Path("data/spectrograms")
+CACHE = Path("cache")
+NAMES = [f"{label}/{n}.wav" for label in ("a", "b") for n in range(3)]
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +38,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder without a DVC repository, with a corpus of six clips of two classes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TIMBRE_JOBS", "1")
-    rows = [f"{label}/{n}.wav,{label}" for label in ("a", "b") for n in range(3)]
-    for seed, row in enumerate(rows):
-        write_wav(CORPUS / row.split(",")[0], 0.3 + seed / 10, 8000, seed)
+    for seed, name in enumerate(NAMES):
+        write_wav(CORPUS / name, 0.3 + seed / 10, 8000, seed)
+    list_clips(NAMES)
+
+
+def list_clips(names: list[str]) -> None:
+    rows = [f"{name},{name[0]}" for name in names]
     (CORPUS / "filespaths.csv").write_text("FilePath,Class\n" + "\n".join(rows) + "\n")
 
 
@@ -49,6 +60,36 @@ def extract() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(SHARDS.iterdir())}
 
 
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> "Said":
+    return Said(capsys)
+
+
+class Said:
+    """What the stage printed about the clips since it was last asked."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+
+    def __call__(self) -> str:
+        return "".join(re.findall(r"clips: (.*)\n", self.capsys.readouterr().out))
+
+
+def remember(monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Let the shards be found in DVC's cache, under names that say nothing; return their places."""
+    shutil.rmtree(CACHE, ignore_errors=True)
+    CACHE.mkdir()
+    places = {}
+    for number, path in enumerate(sorted(SHARDS.iterdir(), reverse=True)):
+        places[path.name] = Path(shutil.copyfile(path, CACHE / f"{number:030x}"))
+    monkeypatch.setattr(extract_spectrograms, "cached_files", lambda *_: sorted(CACHE.iterdir()))
+    return places
+
+
+def shard_of(clip_id: str, n_shards: int = 3) -> str:
+    return shard_name(shard_number(clip_id, n_shards))
+
+
 def test_every_clip_is_in_one_of_the_shards() -> None:
     prepare()
     shards = extract()
@@ -58,6 +99,7 @@ def test_every_clip_is_in_one_of_the_shards() -> None:
         f"{label}/{n}.wav" for label in "ab" for n in range(3)
     ]
     assert all(index.shape == (16, 21) for index in indices)
+    assert [shard_of(index.clip_ids[0]) for index in indices] == list(shards)
 
 
 def test_a_shard_says_all_that_made_it() -> None:
@@ -66,15 +108,126 @@ def test_a_shard_says_all_that_made_it() -> None:
     attributes = read_index(SHARDS / "shard-0000.h5").attributes
     settings = {k: v for k, v in EXTRACT.items() if k != "n_shards"} | {"fmax": 3000}
     assert attributes.items() >= settings.items()
-    made_by = {"numpy", "scipy", "soxr", "torch", "libsndfile", "code"}
+    made_by = {"numpy", "scipy", "soxr", "libsndfile", "code"}
     assert set(attributes) == set(settings) | made_by
 
 
-def test_the_number_of_workers_changes_no_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_line_says_how_many_clips_were_computed(capsys: pytest.CaptureFixture[str]) -> None:
+    prepare()
+    capsys.readouterr()
+    extract()
+    assert capsys.readouterr().out == "extract_spectrograms: 6 clips: 6 computed, 0 reused\n"
+
+
+def test_workers_are_started_for_many_clips_and_change_no_byte(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    def watched(
+        fill: Fill, tasks: Sequence[ShardTask], n_processes: int, preload: Sequence[str]
+    ) -> Iterator[ShardResult]:
+        asked.append(n_processes)
+        return map_unordered(fill, tasks, n_processes, preload)
+
+    monkeypatch.setattr(extract_spectrograms, "map_unordered", watched)
+    monkeypatch.setenv("TIMBRE_JOBS", "3")
+    assert len(NAMES) <= FEW_CLIPS
     prepare()
     alone = extract()
-    monkeypatch.setenv("TIMBRE_JOBS", "3")
-    assert extract() == alone
+    for few, n_processes in ((6, 1), (5, 3)):
+        monkeypatch.setattr(extract_spectrograms, "FEW_CLIPS", few)
+        assert extract() == alone
+        assert asked[-1] == n_processes
+
+
+def test_unchanged_shards_are_linked_and_their_audio_is_not_read(
+    monkeypatch: pytest.MonkeyPatch, said: Said
+) -> None:
+    prepare()
+    before = extract()
+    places = remember(monkeypatch)
+    changed = shard_of(NAMES[0])
+    write_wav(CORPUS / NAMES[0], 0.4, 8000, seed=99)
+    prepare()
+    for name in NAMES[1:]:
+        (CORPUS / name).unlink()
+    said()
+    after = extract()
+    assert said() == "1 computed, 5 reused"
+    assert {name for name in after if after[name] != before[name]} == {changed}
+    linked = {name for name, place in places.items() if place.samefile(SHARDS / name)}
+    assert linked == set(before) - {changed}
+    assert {name: place.read_bytes() for name, place in places.items()} == before
+
+
+def test_where_no_link_can_be_made_unchanged_shards_are_copied(
+    monkeypatch: pytest.MonkeyPatch, said: Said
+) -> None:
+    def no_links(target: Path, source: Path) -> None:
+        raise OSError("another file system")
+
+    prepare()
+    before = extract()
+    places = remember(monkeypatch)
+    monkeypatch.setattr(Path, "hardlink_to", no_links)
+    said()
+    assert extract() == before
+    assert said() == "0 computed, 6 reused"
+    assert not any(place.samefile(SHARDS / name) for name, place in places.items())
+
+
+def test_a_renamed_clip_is_not_computed_again(monkeypatch: pytest.MonkeyPatch, said: Said) -> None:
+    prepare()
+    extract()
+    remember(monkeypatch)
+    (CORPUS / NAMES[0]).rename(CORPUS / "a/another name.wav")
+    list_clips(["a/another name.wav", *NAMES[1:]])
+    prepare()
+    said()
+    reused = extract()
+    assert said() == "0 computed, 6 reused"
+    monkeypatch.setattr(extract_spectrograms, "cached_files", lambda *_: [])
+    assert extract() == reused
+
+
+def test_another_number_of_shards_computes_nothing(
+    monkeypatch: pytest.MonkeyPatch, said: Said
+) -> None:
+    prepare()
+    extract()
+    remember(monkeypatch)
+    prepare(n_shards=5)
+    said()
+    reused = extract()
+    assert said() == "0 computed, 6 reused"
+    assert list(reused) == [shard_name(number) for number in range(5)]
+    monkeypatch.setattr(extract_spectrograms, "cached_files", lambda *_: [])
+    assert extract() == reused
+
+
+def test_other_settings_reuse_nothing(monkeypatch: pytest.MonkeyPatch, said: Said) -> None:
+    prepare()
+    extract()
+    remember(monkeypatch)
+    prepare(top_db=60.0)
+    said()
+    extract()
+    assert said() == "6 computed, 0 reused"
+
+
+def test_a_cached_shard_that_cannot_be_read_is_computed_again(
+    monkeypatch: pytest.MonkeyPatch, said: Said
+) -> None:
+    prepare()
+    before = extract()
+    places = remember(monkeypatch)
+    name = shard_of(NAMES[0])
+    n_clips = len(read_index(places[name]).clip_ids)
+    places[name].write_bytes(before[name][:-100])
+    said()
+    assert extract() == before
+    assert said() == f"{n_clips} computed, {6 - n_clips} reused"
 
 
 def test_nothing_is_left_in_staging() -> None:
@@ -83,22 +236,69 @@ def test_nothing_is_left_in_staging() -> None:
     assert not extract_spectrograms.STAGING.exists()
 
 
-def test_a_run_cut_short_goes_on_with_its_finished_shards(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def cut_short(name: str) -> None:
+    """Leave all shards in staging but the one of this clip."""
+    good = (CORPUS / name).read_bytes()
+    (CORPUS / name).write_bytes(b"broken")
+    with pytest.raises(InputError, match="has changed since encode_labels"):
+        extract()
+    (CORPUS / name).write_bytes(good)
+
+
+def test_a_run_cut_short_goes_on_with_its_finished_shards(said: Said) -> None:
+    prepare()
+    whole = extract()
+    n_clips = len(read_index(SHARDS / shard_of(NAMES[0])).clip_ids)
+    cut_short(NAMES[0])
+    said()
+    assert extract() == whole
+    assert said() == f"{n_clips} computed, {6 - n_clips} reused"
+
+
+def test_a_run_cut_short_while_its_shards_are_put_in_place_computes_nothing_again(
+    monkeypatch: pytest.MonkeyPatch, said: Said
 ) -> None:
     prepare()
     whole = extract()
-    bad = CORPUS / "a/0.wav"
-    good = bad.read_bytes()
-    bad.write_bytes(b"broken")
-    with pytest.raises(InputError, match="has changed since encode_labels"):
+    link = Path.hardlink_to
+
+    def killed_at_the_second(target: Path, source: Path) -> None:
+        if target.name == shard_name(1):
+            raise KeyboardInterrupt
+        link(target, source)
+
+    monkeypatch.setattr(Path, "hardlink_to", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
         extract()
-    bad.write_bytes(good)
-    capsys.readouterr()
+    monkeypatch.setattr(Path, "hardlink_to", link)
+    said()
     assert extract() == whole
-    said = capsys.readouterr().out
-    assert " 0 copied, " in said
-    assert ", 0 finished before" not in said
+    assert said() == "0 computed, 6 reused"
+
+
+def test_a_shard_in_staging_is_taken_under_its_own_name_alone(said: Said) -> None:
+    prepare()
+    whole = extract()
+    last = shard_of(NAMES[0])
+    cut_short(NAMES[0])
+    (staging,) = extract_spectrograms.STAGING.iterdir()
+    one, other = sorted(staging.iterdir())
+    assert {one.name, other.name} == set(whole) - {last}
+    one.rename(staging / "kept")
+    other.rename(one)
+    (staging / "kept").rename(other)
+    said()
+    assert extract() == whole
+    assert said() == "6 computed, 0 reused"
+
+
+def test_shards_in_staging_from_another_number_of_shards_do_no_harm() -> None:
+    prepare(n_shards=2)
+    whole = extract()
+    prepare()
+    cut_short(NAMES[0])
+    prepare(n_shards=2)
+    assert extract() == whole
 
 
 def test_all_bad_clips_are_listed_with_their_number() -> None:
@@ -128,6 +328,13 @@ def test_all_bad_clips_are_listed_with_their_number() -> None:
 def test_impossible_settings_are_explained(changes: dict[str, object], message: str) -> None:
     prepare(**changes)
     with pytest.raises(InputError, match=message):
+        extract()
+
+
+def test_a_missing_table_is_named() -> None:
+    prepare()
+    CLIPS.unlink()
+    with pytest.raises(InputError, match=r"^data/clips\.csv: cannot be used \(No such file"):
         extract()
 
 

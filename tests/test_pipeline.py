@@ -45,13 +45,13 @@ def own(on_own_corpus: Clone, tmp_path: Path) -> Clone:
 def extract(clone: Clone) -> tuple[str, set[str]]:
     """Run the stages up to the spectrograms.
 
-    Returns what was computed and copied, and the shards whose bytes are others than before.
+    Returns what was computed and reused, and the shards whose bytes are others than before.
     """
     before = clone.digests(SHARDS)
     output = clone.dvc("repro", "extract_spectrograms")
     after = clone.digests(SHARDS)
     assert before.keys() == after.keys()
-    found = re.search(r"\d+ clips: \d+ computed, \d+ copied", output)
+    found = re.search(r"\d+ clips: \d+ computed, \d+ reused", output)
     assert found, output
     return found[0], {name for name in after if after[name] != before[name]}
 
@@ -92,7 +92,7 @@ def test_a_corpus_outside_runs_without_the_demo_and_its_changes_are_seen(
     write_wav(outside / read_table(outside)[1][0], seconds=0.4)
     assert f"modified:           {outside}" in clone.dvc("status", "encode_labels")
     done, changed = extract(clone)
-    assert done == "36 clips: 1 computed, 35 copied"
+    assert done == "36 clips: 1 computed, 35 reused"
     assert len(changed) == 1
 
 
@@ -131,8 +131,30 @@ def test_git_restore_and_repro_bring_the_last_commit_back(
 def test_one_changed_clip_is_the_only_one_computed(own: Clone) -> None:
     write_wav(own.folder / "corpus" / read_table(own.folder / "corpus")[1][0], seconds=0.4)
     done, changed = extract(own)
-    assert done == "36 clips: 1 computed, 35 copied"
+    assert done == "36 clips: 1 computed, 35 reused"
     assert len(changed) == 1
+
+
+def test_a_renamed_clip_is_not_computed_again(own: Clone) -> None:
+    corpus = own.folder / "corpus"
+    header, first, *others = read_table(corpus)
+    (corpus / first[0]).rename(corpus / "another name.wav")
+    write_table(corpus, [header, ["another name.wav", *first[1:]], *others])
+    done, changed = extract(own)
+    assert done == "36 clips: 0 computed, 36 reused"
+    assert 1 <= len(changed) <= 2
+
+
+def test_the_way_out_of_a_damaged_shard_brings_it_back(clone: Clone) -> None:
+    before = clone.digests(SHARDS)
+    shard = clone.folder / SHARDS / "shard-0001.h5"
+    content = shard.read_bytes()
+    copies = [p for p in files_below(clone.folder / ".dvc" / "cache") if p.read_bytes() == content]
+    assert len(copies) == 1
+    for path in (shard, *copies):
+        path.unlink()
+    assert ran(clone.dvc("repro", "extract_spectrograms")) == ["extract_spectrograms"]
+    assert clone.digests(SHARDS) == before
 
 
 def test_a_corrected_label_computes_no_spectrogram(own: Clone) -> None:
@@ -140,7 +162,7 @@ def test_a_corrected_label_computes_no_spectrogram(own: Clone) -> None:
     first[1] = others[-1][1]
     write_table(own.folder / "corpus", [header, first, *others])
     done, changed = extract(own)
-    assert done == "36 clips: 0 computed, 36 copied"
+    assert done == "36 clips: 0 computed, 36 reused"
     assert changed == set()
 
 
@@ -150,7 +172,7 @@ def test_an_added_clip_changes_only_its_own_shard(own: Clone) -> None:
     write_wav(corpus / "added.wav", seconds=0.4)
     write_table(corpus, [*rows, ["added.wav", *rows[1][1:]]])
     done, changed = extract(own)
-    assert done == "37 clips: 1 computed, 36 copied"
+    assert done == "37 clips: 1 computed, 36 reused"
     assert len(changed) == 1
 
 
@@ -169,6 +191,10 @@ def test_two_clean_clones_give_the_same_bytes_whatever_the_number_of_workers(
 ) -> None:
     assert finished.environment()["TIMBRE_JOBS"] == "1"
     other = fresh.copy(tmp_path / "clone", TIMBRE_JOBS="2")
+    script = other.folder / "stages" / "extract_spectrograms.py"
+    text = script.read_text(encoding="utf-8")
+    assert text.count("FEW_CLIPS = 64") == 1
+    script.write_text(text.replace("FEW_CLIPS = 64", "FEW_CLIPS = 0"), encoding="utf-8")
     assert other.repro() == [DEMO, *STAGES]
     names = ("data/demo", *RESULTS)
     assert other.digests(*names) == finished.digests(*names)

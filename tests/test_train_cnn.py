@@ -1,5 +1,6 @@
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from stages import evaluate, train_cnn
 from timbre.clips import write_splits
 from timbre.model_file import load_model
 from timbre.problems import InputError
-from timbre.shards import ShardIndex, shard_name
+from timbre.shards import ShardIndex, read_log_mel, shard_name
 
 REPOSITORY = Path(__file__).parent.parent
 SHAPE = (16, 20)
@@ -121,6 +122,30 @@ def test_reading_from_disk_gives_the_same_model() -> None:
     }
     for name, value in network.state_dict().items():
         assert (other.state_dict()[name] == value).all(), name
+
+
+def test_a_split_is_brought_into_memory_if_it_fits_to_the_byte() -> None:
+    table = pd.read_csv(INPUTS[1])
+    needed = 36 * SHAPE[0] * SHAPE[1] * 2
+    for n_bytes, expected in ((needed, torch.Tensor), (needed - 1, list)):
+        split = train_cnn.load_split(table, "train", INPUTS[0], n_bytes / 1e9, torch.device("cpu"))
+        assert isinstance(split.log_mel, expected)
+        assert len(split) == 36
+
+
+@pytest.mark.parametrize("memory_gb", [4.0, 1e-9])
+def test_a_damaged_window_ends_training_and_evaluation_with_the_shards_name(
+    memory_gb: float,
+) -> None:
+    train(epochs=1)
+    path = INPUTS[0] / shard_name(0)
+    good, windows = path.read_bytes(), read_log_mel(path)
+    for row, stage in ((20, partial(train, epochs=1, memory_gb=memory_gb)), (50, score)):
+        raw = bytearray(good)
+        raw[good.index(windows[row].tobytes())] ^= 1
+        path.write_bytes(raw)
+        with pytest.raises(InputError, match=r"^spectrograms/shard-0000\.h5: damaged \("):
+            stage()
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,25 @@
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import one_hot
 
 from timbre.augmentation import Augmentation
 from timbre.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from timbre.dataset import SpectrogramDataset, WindowTable, mean_and_std
+from timbre.dataset import Batch, SpectrogramDataset, WindowTable, batches, mean_and_std
 from timbre.networks import CompactCNN
 from timbre.schedule import learning_rate
-from timbre.trainer import Trainer, balanced_weights, seeded
+from timbre.trainer import Augment, Score, Trainer, balanced_weights, seeded
 from timbre.training import Training
 
 CPU = torch.device("cpu")
 N_CLASSES, N_MELS, N_FRAMES = 3, 8, 12
+OFF = Augmentation(1, 0, 0, 0, 0.0, -80.0)
 
 
 def learnable(n: int, seed: int) -> SpectrogramDataset:
@@ -26,8 +28,13 @@ def learnable(n: int, seed: int) -> SpectrogramDataset:
     rows = np.arange(n)
     log_mel = np.random.default_rng(seed).normal(-60, 8, (n, 1, N_MELS, N_FRAMES))
     log_mel[rows, 0, targets * 2] += 12
-    table = WindowTable([], (N_MELS, N_FRAMES), rows * 0, rows, rows)
-    return SpectrogramDataset(table, torch.from_numpy(targets), torch.from_numpy(log_mel).half())
+    return in_memory(torch.from_numpy(log_mel).half(), torch.from_numpy(targets))
+
+
+def in_memory(log_mel: torch.Tensor, targets: torch.Tensor) -> SpectrogramDataset:
+    rows = np.arange(len(log_mel))
+    table = WindowTable([], (log_mel.shape[2], log_mel.shape[3]), rows * 0, rows, rows)
+    return SpectrogramDataset(table, targets, log_mel)
 
 
 def network() -> CompactCNN:
@@ -37,11 +44,11 @@ def network() -> CompactCNN:
 
 def training(epochs: int = 6, patience: int = 0, lr: float = 0.02, seed: int = 0) -> Training:
     train, val = learnable(60, 1), learnable(30, 2)
-    net = network()
+    net = network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     net.normalise.set_statistics(*mean_and_std(train))
     trainer = Trainer(
         network=net,
-        optimizer=torch.optim.AdamW(net.parameters()),
+        optimizer=torch.optim.AdamW(net.parameters(), fused=True),
         device=CPU,
         precision=torch.float32,
         class_weights=torch.ones(N_CLASSES),
@@ -84,8 +91,6 @@ def test_the_best_weights_are_those_of_the_lowest_validation_loss(tmp_path: Path
     losses = [epoch.val_loss for epoch in run.epochs]
     assert run.best_epoch == 1 + losses.index(min(losses))
     run.trainer.network.load_state_dict(run.best_weights)
-    from timbre.dataset import batches
-
     seen = run.trainer.measure(batches(run.val, run.batch_size))
     assert seen.loss == pytest.approx(min(losses), rel=1e-6)
 
@@ -106,6 +111,96 @@ def test_the_same_seed_gives_the_same_weights_and_another_others(tmp_path: Path)
     assert runs[0].epochs == runs[1].epochs
     assert weights_equal(runs[0].best_weights, runs[1].best_weights)
     assert runs[0].epochs != runs[2].epochs
+
+
+@dataclass
+class Watcher(Trainer):
+    """Learns nothing, but keeps what it was to learn from, and at which rates."""
+
+    rates: list[float] = field(default_factory=list)
+    sizes: list[list[int]] = field(default_factory=list)  # of each epoch's batches
+    met: list[list[torch.Tensor]] = field(default_factory=list)  # windows, probabilities, targets
+
+    def train(
+        self,
+        batches: Iterable[Batch],
+        learning_rates: Iterator[float],
+        augment: Augment,
+    ) -> Score:
+        met = []
+        for log_mel, target in batches:
+            self.rates.append(next(learning_rates))
+            met.append((*augment(log_mel.float(), one_hot(target, N_CLASSES).float()), target))
+        self.sizes.append([len(target) for _, _, target in met])
+        self.met.append([torch.cat(parts) for parts in zip(*met, strict=True)])
+        return Score(0.0, 0.0)
+
+
+def watched(run: Training, folder: Path) -> Watcher:
+    """Run a training in which nothing is learned; return what it would have learned from."""
+    watcher = Watcher(**vars(run.trainer))
+    run.trainer = watcher
+    run.fit(folder / "c", "x", nothing)
+    return watcher
+
+
+def test_each_epoch_meets_every_window_once_in_an_order_of_its_own(tmp_path: Path) -> None:
+    run = training(epochs=4)
+    run.augmentation = OFF
+    watcher = watched(run, tmp_path)
+    assert watcher.sizes == [[16, 16, 16, 12]] * 4
+    assert isinstance(run.train.log_mel, torch.Tensor)
+    places = {window.numpy().tobytes(): n for n, window in enumerate(run.train.log_mel.float())}
+    orders = [
+        tuple(places[window.numpy().tobytes()] for window in windows)
+        for windows, _, _ in watcher.met
+    ]
+    assert [sorted(order) for order in orders] == [list(range(60))] * 4
+    assert len(set(orders)) == 4
+    for order, (_, _, targets) in zip(orders, watcher.met, strict=True):
+        assert targets.tolist() == run.train.targets[list(order)].tolist()
+
+
+def test_each_epoch_draws_its_own_changes(tmp_path: Path) -> None:
+    run = training(epochs=2)
+    run.train = in_memory(torch.zeros(60, 1, N_MELS, N_FRAMES), torch.zeros(60, dtype=torch.int64))
+    first, second = watched(run, tmp_path).met
+    assert (first[0] == -80).any()
+    assert not torch.equal(first[0], second[0])
+
+
+def test_the_batch_size_moves_no_draw(tmp_path: Path) -> None:
+    met = []
+    for size in (7, 60):
+        run = training(epochs=2)
+        run.batch_size = size
+        # Mixup blends within a batch: it alone may tell one size from another.
+        run.augmentation = replace(run.augmentation, mixup=0.0)
+        met.append(watched(run, tmp_path / str(size)).met)
+    for one, other in zip(*met, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_the_learning_rate_is_asked_for_each_share_of_all_steps(tmp_path: Path) -> None:
+    run = training(epochs=3)
+    run.learning_rate = lambda progress: progress
+    assert watched(run, tmp_path).rates == [step / 12 for step in range(1, 13)]
+
+
+@pytest.mark.parametrize(("busy", "times"), [(True, 1), (False, 0)])
+def test_training_that_others_slow_down_says_so_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    busy: bool,
+    times: int,
+) -> None:
+    monkeypatch.setattr("timbre.training.LONG_ENOUGH", 0.0)
+    monkeypatch.setattr("timbre.training.starved", lambda *_: busy)
+    run = training(epochs=3)
+    run.fit(tmp_path / "c", "x", nothing)
+    assert capsys.readouterr().err.count("warning: other work takes cores") == times
+    assert run.warned == busy
 
 
 class KilledError(Exception):
@@ -178,6 +273,34 @@ def test_a_checkpoint_brings_everything_back(tmp_path: Path) -> None:
         strict=True,
     ):
         assert weights_equal(one, other)
+
+
+def start(fused: bool, channels_last: bool) -> State:
+    torch.manual_seed(0)
+    net = nn.Conv2d(2, 3, kernel_size=3)
+    if channels_last:
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return State(net, torch.optim.AdamW(net.parameters(), lr=0.1, fused=fused))
+
+
+def step(state: State, seed: int) -> None:
+    state.optimizer.zero_grad()
+    state.net(torch.randn((4, 2, 8, 8), generator=seeded(seed, 1))).square().sum().backward()
+    state.optimizer.step()
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_an_optimizer_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(
+    tmp_path: Path, fused: bool, channels_last: bool
+) -> None:
+    whole, resumed = start(fused, channels_last), start(fused, channels_last)
+    step(whole, 1)
+    save_checkpoint(tmp_path / "c", "x", Checkpoint([], {}), whole.net, whole.optimizer)
+    assert load_checkpoint(tmp_path / "c", "x", resumed.net, resumed.optimizer)
+    for state in (whole, resumed):
+        step(state, 2)
+    assert weights_equal(resumed.net.state_dict(), whole.net.state_dict())
 
 
 @pytest.mark.parametrize("content", [None, b"", b"garbage" * 9, b"\x80\x04K\x01."])

@@ -58,13 +58,19 @@ def load_checkpoint(
         progress = document["progress"]
     except (FileNotFoundError, SafetensorError, OSError, KeyError, ValueError):
         return None
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     slots: dict[int, Tensors] = {}
     for name, value in _below("optimizer", tensors).items():
         number, slot = name.split(".", 1)
-        slots.setdefault(int(number), {})[slot] = value
+        slots.setdefault(int(number), {})[slot] = _laid_out_as(parameters[int(number)], value)
     network.load_state_dict(_below("network", tensors))
     optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
     return Checkpoint(progress, _below("best", tensors))
+
+
+def _laid_out_as(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    # A fused step walks through memory: moments must lie there in the order of their weights.
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
 
 
 def _below(prefix: str, tensors: Tensors) -> Tensors:

@@ -31,8 +31,8 @@ def map_unordered(
     from concurrent.futures import ProcessPoolExecutor, as_completed  # slow; not always needed
 
     context = _worker_context(preload)
-    with ProcessPoolExecutor(n_processes, context, threadpool_limits, (1,)) as pool:
-        for future in as_completed([pool.submit(work, task) for task in tasks]):
+    with ProcessPoolExecutor(n_processes, context) as pool:
+        for future in as_completed([pool.submit(_in_one_thread, work, task) for task in tasks]):
             yield future.result()
 
 
@@ -43,6 +43,11 @@ def n_cores() -> int:
         return int(named)
     affinity = getattr(os, "sched_getaffinity", None)  # what we may use, not what the machine has
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _in_one_thread(work: Callable[[Task], Result], task: Task) -> Result:
+    with threadpool_limits(1):  # here, not where workers start: it limits what is loaded by now
+        return work(task)
 
 
 def _worker_context(preload: Sequence[str]) -> BaseContext:
