@@ -65,7 +65,7 @@ class SpectrogramDataset:
             # Three times quicker than log_mel[indices].
             return self.log_mel.index_select(0, indices), targets
         batch = np.empty((len(indices), 1, *self.table.shape), np.float16)
-        memory, size = memoryview(batch.reshape(-1)).cast("B"), batch[:1].nbytes
+        memory, size = batch.data.cast("B"), batch[:1].nbytes
         for place, index in enumerate(indices.tolist()):
             memory[place * size : (place + 1) * size] = self.log_mel[index]  # quicker than np.stack
         return torch.from_numpy(batch), targets
@@ -123,7 +123,7 @@ def map_dataset(table: WindowTable, targets: Integers) -> SpectrogramDataset:
     needed = np.unique(table.shard).tolist()
     views = {shard: map_windows(table.paths[shard]) for shard in needed}
     places = zip(table.shard.tolist(), table.row.tolist(), strict=True)
-    mapped = [memoryview(views[shard][row]).cast("B") for shard, row in places]
+    mapped = [views[shard][row].data.cast("B") for shard, row in places]
     return SpectrogramDataset(table, torch.from_numpy(targets[table.clip]), mapped)
 
 
