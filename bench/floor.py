@@ -21,7 +21,6 @@ from bench.pairs import Side, repeat, untold
 from bench.spectrograms import open_split, reciters
 from bench.workshop import Workshop
 from timbre.log_mel import LogMel
-from timbre.mel_filters import mel_filters
 
 COPY, COPY_ALL = "memory copy, one core", "memory copy, all cores"
 READ, SHA256 = "file read, page cache, one core", "SHA-256, one core"
@@ -108,14 +107,7 @@ def decode_all(paths: Sequence[Path], n_samples: int) -> None:
 
 def mel_operations(transform: LogMel, n_frames: int) -> int:
     """Return the operations of the mel product: two for each bin that a band hears."""
-    filters = mel_filters(
-        sample_rate=transform.sample_rate,
-        n_fft=transform.n_fft,
-        n_mels=transform.n_mels,
-        fmin=transform.fmin,
-        fmax=transform.fmax,
-    )
-    return 2 * int(np.count_nonzero(filters)) * n_frames
+    return 2 * int(np.count_nonzero(transform.filters())) * n_frames
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 torch is imported where it is needed: workers that extract have no use for it.
 """
 
-import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from tqdm import tqdm
 
 from bench.workshop import params
 from timbre.audio import load
@@ -133,15 +133,8 @@ def training(
 
 def train_epoch(run: "Training", number: int) -> None:
     """Train for one epoch at a constant learning rate; `number` decides what is random in it."""
-    import torch
-
-    from timbre.trainer import seeded
-
-    generator = seeded(run.seed, number)
-    order = torch.randperm(len(run.train), generator=generator)
-    run.trainer.train(
-        _batches(run, order), itertools.repeat(LEARNING_RATE), _augment(run, len(order), generator)
-    )
+    run.learning_rate = lambda _: LEARNING_RATE
+    run.train_epoch(number, tqdm(disable=True))
 
 
 def val_accuracy(run: "Training") -> float:
@@ -149,23 +142,6 @@ def val_accuracy(run: "Training") -> float:
     from timbre.dataset import batches
 
     return run.trainer.measure(batches(run.val, run.batch_size)).accuracy
-
-
-def _batches(run: "Training", order: "torch.Tensor") -> "Iterator[tuple[torch.Tensor, Any]]":
-    from timbre.dataset import batches
-
-    return batches(run.train, run.batch_size, order)
-
-
-def _augment(run: "Training", n: int, generator: "torch.Generator") -> Callable[..., Any]:
-    draws = run.augmentation.draw(n, *run.train.table.shape, generator)
-    starts = itertools.count(step=run.batch_size)
-
-    def augment(windows: "torch.Tensor", probs: "torch.Tensor") -> Any:  # noqa: ANN401 (a pair)
-        start = next(starts)
-        return run.augmentation.apply(windows, probs, draws.of(slice(start, start + len(windows))))
-
-    return augment
 
 
 def save_untrained(folder: Path, train: "SpectrogramDataset", path: Path) -> None:

@@ -25,23 +25,43 @@ class Repository:
 
     def environment(self) -> dict[str, str]:
         """Return the variables that commands run with."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "DVC_"))}
-        return kept | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "HOME": str(self.home),
-            "XDG_CONFIG_HOME": str(self.home / "config"),
-            "XDG_CACHE_HOME": str(self.home / "cache"),
-            "DVC_GLOBAL_CONFIG_DIR": str(self.home / "dvc"),
-            "DVC_SYSTEM_CONFIG_DIR": str(self.home / "dvc"),
-            "DVC_SITE_CACHE_DIR": str(self.home / "site"),
-            "DVC_NO_ANALYTICS": "1",
-            "GIT_CONFIG_NOSYSTEM": "1",
-        }
+        return apart(self.home)
 
     def commit(self) -> None:
         """Commit all that git does not ignore."""
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--message", "A state")
+
+
+def apart(home: Path) -> dict[str, str]:
+    """Return variables that keep git and DVC from all that the user set; theirs lies in `home`."""
+    # A git or DVC may be at work around us: what they set is not for ours.
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "DVC_"))}
+    return kept | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc"),
+        "DVC_SYSTEM_CONFIG_DIR": str(home / "dvc"),
+        "DVC_SITE_CACHE_DIR": str(home / "site"),
+        "DVC_NO_ANALYTICS": "1",
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }
+
+
+def copy_working_tree(folder: Path) -> None:
+    """Copy the files that git tracks, or would, into a folder."""
+    listed = subprocess.check_output(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        text=True,
+        encoding="utf-8",
+    )
+    for name in filter(None, listed.split("\0")):
+        if (REPOSITORY / name).is_file():  # listed, but perhaps deleted and not yet committed
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
 
 
 def make_repository(folder: Path) -> Repository:
@@ -59,17 +79,8 @@ def make_repository(folder: Path) -> Repository:
 def make_clone(folder: Path, corpus: Path, changes: Changes) -> Repository:
     """Make a repository with the working tree's files, on a corpus that may lie elsewhere."""
     repository = make_repository(folder)
-    listed = subprocess.check_output(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY,
-        text=True,
-        encoding="utf-8",
-    )
-    for name in filter(None, listed.split("\0")):
-        # dvc.lock is of another corpus; what is deleted and not yet committed is not there.
-        if (REPOSITORY / name).is_file() and name != "dvc.lock":
-            (repository.folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, repository.folder / name)
+    copy_working_tree(repository.folder)
+    (repository.folder / "dvc.lock").unlink()  # of another corpus
     path = repository.folder / "params.yaml"
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     for section, values in {**changes, "data": {"root": str(corpus.resolve())}}.items():

@@ -30,17 +30,17 @@ from timbre.cached_output import cached_files
 from timbre.extraction import (
     ShardResult,
     ShardTask,
-    Windowing,
     fill_shard,
     read_indexes,
     stored_rows,
 )
 from timbre.log_mel import LogMel
-from timbre.mel_filters import empty_bands, mel_filters
+from timbre.mel_filters import empty_bands
 from timbre.params import Section, read_section
 from timbre.problems import InputError
 from timbre.shards import Attributes, shard_name, shard_number
 from timbre.sources import Source, read_sources
+from timbre.windows import Windowing
 from timbre.workers import map_unordered, n_cores
 
 STAGING = Path(".timbre/extract_spectrograms")
@@ -88,7 +88,6 @@ class Extract(Section):
 def main(root: Path, clips: Path, spectrograms: Path) -> None:
     """Fill `spectrograms` with the shards of all clips below `root`."""
     params = read_section("extract", Extract)
-    _check_bands(params)
     front_end = LogMel(
         sample_rate=params.sample_rate,
         n_fft=params.n_fft,
@@ -98,6 +97,7 @@ def main(root: Path, clips: Path, spectrograms: Path) -> None:
         fmax=params.fmax_hz(),
         top_db=params.top_db,
     )
+    _check_bands(front_end)
     kept = Windowing(params.window_seconds, params.window_hop_seconds, params.windows == "all")
     attributes = describe(params)
     staging = STAGING / hashlib.sha256(json.dumps(attributes).encode()).hexdigest()[:16]
@@ -210,19 +210,12 @@ def _link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _check_bands(params: Extract) -> None:
-    filters = mel_filters(
-        sample_rate=params.sample_rate,
-        n_fft=params.n_fft,
-        n_mels=params.n_mels,
-        fmin=params.fmin,
-        fmax=params.fmax_hz(),
-    )
-    if empty := empty_bands(filters):
+def _check_bands(front_end: LogMel) -> None:
+    if empty := empty_bands(front_end.filters()):
         raise InputError(
-            f"params.yaml: extract.n_mels: {len(empty)} of {params.n_mels} mel bands are narrower "
-            f"than the spectrum's resolution and hear nothing (the first is band {empty[0]}): "
-            "lower n_mels, raise n_fft, or narrow fmin to fmax"
+            f"params.yaml: extract.n_mels: {len(empty)} of {front_end.n_mels} mel bands are "
+            "narrower than the spectrum's resolution and hear nothing "
+            f"(the first is band {empty[0]}): lower n_mels, raise n_fft, or narrow fmin to fmax"
         )
 
 

@@ -2,17 +2,17 @@
 
 import csv
 import hashlib
-import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from bench.repository import apart, copy_working_tree
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -63,19 +63,7 @@ class Clone:
 
     def environment(self) -> dict[str, str]:
         """Return the variables that commands run with."""
-        scripts = Path(sys.executable).parent
-        # The tests' own git or DVC may be at work around us: what they set is not for the clone.
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "DVC_"))}
-        return kept | {
-            "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
-            "HOME": str(self.home),
-            "XDG_CONFIG_HOME": str(self.home / "config"),
-            "XDG_CACHE_HOME": str(self.home / "cache"),
-            "DVC_GLOBAL_CONFIG_DIR": str(self.home / "dvc"),
-            "DVC_SYSTEM_CONFIG_DIR": str(self.home / "dvc"),
-            "DVC_SITE_CACHE_DIR": str(self.home / "site"),
-            "DVC_NO_ANALYTICS": "1",
-            "GIT_CONFIG_NOSYSTEM": "1",
+        return apart(self.home) | {
             "COLUMNS": "200",
             "TIMBRE_JOBS": "1",  # starting worker processes costs more than this corpus does
             **self.variables,
@@ -138,16 +126,7 @@ class Clone:
 
 def make_clone(folder: Path, home: Path) -> Clone:
     """Commit the working tree's files, lock files too, to a new repository."""
-    listed = subprocess.check_output(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY,
-        text=True,
-        encoding="utf-8",
-    )
-    for name in filter(None, listed.split("\0")):
-        if (REPOSITORY / name).is_file():  # listed, but perhaps deleted and not yet committed
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, folder / name)
+    copy_working_tree(folder)
     home.mkdir(parents=True)
     clone = Clone(folder, home)
     for command in (

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from timbre import shards
-from timbre.shards import Half, ShardIndex, StoredClip
+from timbre.shards import Half, OpenShards, ShardIndex, StoredClip
 
 
 def write_shard(path: Path, index: ShardIndex, log_mel: Half) -> None:
@@ -14,3 +14,9 @@ def write_shard(path: Path, index: ShardIndex, log_mel: Half) -> None:
         for clip_id, sha256, rows in named
     ]
     shards.write_shard(path, index.attributes, index.shape, clips)
+
+
+def read_log_mel(path: Path, rows: slice = slice(None)) -> Half:
+    """Read windows `(n_rows, n_mels, n_frames)` of one shard."""
+    with OpenShards() as opened:
+        return opened.read(path, rows)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shard_files import write_shard
+from shard_files import read_log_mel, write_shard
 
 from timbre.dataset import (
     READ_ROWS,
@@ -20,7 +20,7 @@ from timbre.dataset import (
     mean_and_std,
 )
 from timbre.problems import InputError
-from timbre.shards import Half, ShardIndex, read_log_mel, shard_name
+from timbre.shards import Half, ShardIndex, shard_name
 
 SHAPE = (4, 6)
 CPU = torch.device("cpu")

@@ -5,19 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import write_wav
+from shard_files import read_log_mel
 
 from timbre.audio import AudioError, Waveform
 from timbre.extraction import (
     ShardTask,
-    Windowing,
     compute_windows,
     fill_shard,
     read_indexes,
     stored_rows,
 )
 from timbre.log_mel import LogMel
-from timbre.shards import Attributes, Half, read_index, read_log_mel
+from timbre.shards import Attributes, Half, read_index
 from timbre.sources import Source
+from timbre.windows import Windowing
 
 RATE = 8000
 FRONT_END = LogMel(RATE, 256, 100, 16, 0.0, 4000.0, 80.0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shard_files import write_shard
+from shard_files import read_log_mel, write_shard
 
 from timbre import shards
 from timbre.problems import InputError
@@ -22,7 +22,6 @@ from timbre.shards import (
     StoredClip,
     map_windows,
     read_index,
-    read_log_mel,
     shard_name,
     shard_number,
     shard_paths,

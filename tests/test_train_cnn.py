@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from shard_files import write_shard
+from shard_files import read_log_mel, write_shard
 
 from stages import evaluate, train_cnn
 from timbre.clips import write_splits
 from timbre.model_file import load_model
 from timbre.problems import InputError
-from timbre.shards import ShardIndex, read_log_mel, shard_name
+from timbre.shards import ShardIndex, shard_name
 
 REPOSITORY = Path(__file__).parent.parent
 SHAPE = (16, 20)

@@ -20,22 +20,9 @@ from timbre.shards import (
     write_shard,
 )
 from timbre.sources import Source
-from timbre.windows import cut, window_starts
+from timbre.windows import Windowing, cut
 
 FrontEnd = Callable[[Waveform], np.ndarray[tuple[int, int], np.dtype[np.float32]]]
-
-
-@dataclass(frozen=True)
-class Windowing:
-    """Which pieces of a clip are kept; seconds."""
-
-    window_seconds: float
-    hop_seconds: float
-    keep_all: bool  # False: the first window alone
-
-    def heard_seconds(self) -> float | None:
-        """Return how much of a clip must be decoded, None for all of it."""
-        return None if self.keep_all else self.window_seconds
 
 
 @dataclass(frozen=True)
@@ -149,9 +136,6 @@ def compute_windows(
     if found != sha256:
         raise AudioError("has changed since encode_labels ran: run `dvc repro` again")
     waveform = load(path, sample_rate, kept.heard_seconds())
-    window = round(kept.window_seconds * sample_rate)
-    hop = round(kept.hop_seconds * sample_rate)
-    starts = window_starts(len(waveform), window, hop) if kept.keep_all else [0]
-    return np.stack([front_end(piece) for piece in cut(waveform, starts, window)]).astype(
-        np.float16
-    )
+    starts = kept.starts(len(waveform), sample_rate)
+    pieces = cut(waveform, starts, kept.samples(sample_rate))
+    return np.stack([front_end(piece) for piece in pieces]).astype(np.float16)

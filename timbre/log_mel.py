@@ -47,6 +47,16 @@ class LogMel:
         log_mel *= 10
         return np.ascontiguousarray(log_mel.T)
 
+    def filters(self) -> LogMelArray:
+        """Return the weights of the mel bands, `(n_mels, 1 + n_fft // 2)`."""
+        return mel_filters(
+            sample_rate=self.sample_rate,
+            n_fft=self.n_fft,
+            n_mels=self.n_mels,
+            fmin=self.fmin,
+            fmax=self.fmax,
+        )
+
     def _mel_power(self, waveform: Waveform) -> LogMelArray:
         """Return `(n_frames, n_mels)`."""
         padded = np.zeros(len(waveform) + self.n_fft, np.float32)
@@ -57,7 +67,7 @@ class LogMel:
             block = slice(start, start + BLOCK_FRAMES)
             spectrum = scipy.fft.rfft(frames[block] * self._window, axis=1, overwrite_x=True)
             power = np.square(spectrum.real) + np.square(spectrum.imag)
-            for bands, bins, weights in self._filters:
+            for bands, bins, weights in self._groups:
                 np.matmul(power[:, bins], weights, out=mel[block, bands])
         return mel
 
@@ -68,18 +78,12 @@ class LogMel:
         return (0.5 - 0.5 * np.cos(2 * np.pi * turns)).astype(np.float32)
 
     @cached_property
-    def _filters(self) -> list[tuple[slice, slice, LogMelArray]]:
+    def _groups(self) -> list[tuple[slice, slice, LogMelArray]]:
         """Return groups of bands, the bins that they hear, and their weights `(n_bins, n_bands)`.
 
         Each band hears few bins: together the groups cost an eighth of the product with all.
         """
-        filters = mel_filters(
-            sample_rate=self.sample_rate,
-            n_fft=self.n_fft,
-            n_mels=self.n_mels,
-            fmin=self.fmin,
-            fmax=self.fmax,
-        )
+        filters = self.filters()
         groups = []
         for start in range(0, self.n_mels, BLOCK_BANDS):
             group = filters[start : start + BLOCK_BANDS]

@@ -26,7 +26,7 @@ from timbre.device import choose_device
 from timbre.log_mel import LogMel
 from timbre.model_file import load_model
 from timbre.problems import InputError
-from timbre.windows import cut, window_starts
+from timbre.windows import Windowing, cut
 
 WINDOWS_AT_A_TIME = 32  # a long file's spectrograms never lie in memory all at once
 FEW_WINDOWS = 4  # so quickly answered by one thread that waking the others takes longer
@@ -39,17 +39,10 @@ WINDOWS = ("first", "all")
 
 
 @dataclass(frozen=True)
-class Features:
+class Features(Windowing):
     """How a waveform becomes what the network was trained on."""
 
     front_end: LogMel
-    window_seconds: float
-    hop_seconds: float
-    keep_all: bool  # False: the first window alone
-
-    def heard_seconds(self) -> float | None:
-        """Return how much of a file is needed, None for all of it."""
-        return None if self.keep_all else self.window_seconds
 
     def log_mels(self, waveform: Waveform) -> Iterator[npt.NDArray[np.float16]]:
         """Yield the windows of `(n_samples,)` in batches `(n, 1, n_mels, n_frames)`.
@@ -57,10 +50,10 @@ class Features:
         In dB, rounded to float16 as in the shards: the network is asked what it was trained on.
         """
         rate = self.front_end.sample_rate
-        window, hop = round(self.window_seconds * rate), round(self.hop_seconds * rate)
-        starts = window_starts(len(waveform), window, hop) if self.keep_all else [0]
+        starts = self.starts(len(waveform), rate)
         for begin in range(0, len(starts), WINDOWS_AT_A_TIME):
-            pieces = cut(waveform, starts[begin : begin + WINDOWS_AT_A_TIME], window)
+            some = starts[begin : begin + WINDOWS_AT_A_TIME]
+            pieces = cut(waveform, some, self.samples(rate))
             log_mels = [self.front_end(piece).astype(np.float16) for piece in pieces]
             yield np.stack(log_mels)[:, None]
 
@@ -170,8 +163,12 @@ def read_features(said: Mapping[str, str | int | float]) -> Features:
         fmax=float(said["fmax"]),
         top_db=float(said["top_db"]),
     )
-    window_seconds, hop_seconds = float(said["window_seconds"]), float(said["window_hop_seconds"])
-    return Features(front_end, window_seconds, hop_seconds, said["windows"] == "all")
+    return Features(
+        window_seconds=float(said["window_seconds"]),
+        hop_seconds=float(said["window_hop_seconds"]),
+        keep_all=said["windows"] == "all",
+        front_end=front_end,
+    )
 
 
 def check_waveform(waveform: Waveform, sample_rate: int) -> None:

@@ -153,17 +153,11 @@ class OpenShards:
             return log_mel
 
 
-def read_log_mel(path: Path, rows: slice = slice(None)) -> Half:
-    """Read windows `(n_rows, n_mels, n_frames)` of one shard. Raises InputError if damaged."""
-    with OpenShards() as shards:
-        return shards.read(path, rows)
-
-
 def map_windows(path: Path) -> list[Half]:
     """Return each window `(n_mels, n_frames)` as a view of the file, without its checksum.
 
     Many times quicker than HDF5 where windows are read again and again in random order; read the
-    shard with `read_log_mel` before. The file stays mapped as long as a view lives. Raises
+    shard by `OpenShards` before. The file stays mapped as long as a view lives. Raises
     InputError.
     """
     with _told_as_damage(path), h5py.File(path, "r") as file, path.open("rb") as handle:

@@ -16,7 +16,7 @@ from timbre.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from timbre.curves import Epoch
 from timbre.dataset import Batch, SpectrogramDataset, batches
 from timbre.device import starved
-from timbre.trainer import Augment, Trainer, seeded
+from timbre.trainer import Augment, Score, Trainer, seeded
 
 LONG_ENOUGH = 1.0  # seconds of an epoch that tell how busy the machine is
 
@@ -70,15 +70,18 @@ class Training:
         best = min(self.epochs, key=lambda epoch: epoch.val_loss, default=None)
         return best.epoch if best else 0
 
+    def train_epoch(self, number: int, bar: "tqdm[Never]") -> Score:
+        """Train on each window once, in the order and with the changes of epoch `number`."""
+        generator = seeded(self.seed, number)
+        order = torch.randperm(len(self.train), generator=generator)
+        augment = self._augment(generator)
+        return self.trainer.train(self._batches(order, bar), self._learning_rates(number), augment)
+
     def _run_epoch(self, bar: "tqdm[Never]") -> None:
         number = len(self.epochs) + 1
         bar.set_description(f"epoch {number}/{self.n_epochs}")
-        generator = seeded(self.seed, number)
-        rates = self._learning_rates(number)
-        order = torch.randperm(len(self.train), generator=generator)
-        augment = self._augment(generator)
         wall, cpu = time.perf_counter(), time.process_time()
-        met = self.trainer.train(self._batches(order, bar), rates, augment)
+        met = self.train_epoch(number, bar)
         self._warn_if_starved(time.process_time() - cpu, time.perf_counter() - wall)
         seen = self.trainer.measure(batches(self.val, self.batch_size))
         lr = float(self.trainer.optimizer.param_groups[0]["lr"])

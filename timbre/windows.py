@@ -1,8 +1,34 @@
 """Fixed-length pieces of a clip."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from timbre.audio import Waveform
+
+
+@dataclass(frozen=True)
+class Windowing:
+    """Which pieces of a clip are kept; seconds."""
+
+    window_seconds: float
+    hop_seconds: float
+    keep_all: bool  # False: the first window alone
+
+    def heard_seconds(self) -> float | None:
+        """Return how much of a clip must be decoded, None for all of it."""
+        return None if self.keep_all else self.window_seconds
+
+    def samples(self, sample_rate: int) -> int:
+        """Return the length of a window."""
+        return round(self.window_seconds * sample_rate)
+
+    def starts(self, n_samples: int, sample_rate: int) -> list[int]:
+        """Return where the kept windows of a clip begin, in samples."""
+        if not self.keep_all:
+            return [0]
+        hop = round(self.hop_seconds * sample_rate)
+        return window_starts(n_samples, self.samples(sample_rate), hop)
 
 
 def window_starts(n_samples: int, window: int, hop: int) -> list[int]:
