@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 
 PACKAGES = (
-    *("numpy", "scipy", "soundfile", "soxr", "h5py", "torch", "pandas", "dvc"),
+    *("numpy", "opencv-python-headless", "soundfile", "soxr", "h5py", "torch", "pandas", "dvc"),
     *("librosa", "scikit-image", "joblib", "kaldi-native-fbank"),
 )
 

@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy
-import scipy
 import soundfile
 import soxr
 from pydantic import Field, model_validator
@@ -130,7 +130,7 @@ def describe(params: Extract) -> Attributes:
     return {
         **settings,
         "numpy": numpy.__version__,
-        "scipy": scipy.__version__,
+        "opencv": cv2.__version__,
         "soxr": soxr.__version__,
         "libsndfile": soundfile.__libsndfile_version__,
         "code": code.hexdigest(),

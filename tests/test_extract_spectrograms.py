@@ -108,7 +108,7 @@ def test_a_shard_says_all_that_made_it() -> None:
     attributes = read_index(SHARDS / "shard-0000.h5").attributes
     settings = {k: v for k, v in EXTRACT.items() if k != "n_shards"} | {"fmax": 3000}
     assert attributes.items() >= settings.items()
-    made_by = {"numpy", "scipy", "soxr", "libsndfile", "code"}
+    made_by = {"numpy", "opencv", "soxr", "libsndfile", "code"}
     assert set(attributes) == set(settings) | made_by
 
 

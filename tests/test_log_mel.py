@@ -19,6 +19,7 @@ SETTINGS = [
     (8_000, 512, 100, 40, 0.0, 4_000.0),  # bands that do not fill their last group
     (16_000, 2048, 160, 17, 300.0, 3_400.0),
     (8_000, 256, 300, 5, 1_000.0, 4_000.0),  # hops longer than a spectrum
+    (8_000, 401, 163, 20, 0.0, 4_000.0),  # an odd n_fft: no bin at half the sample rate
 ]
 each_setting = pytest.mark.parametrize(
     ("sample_rate", "n_fft", "hop_length", "n_mels", "fmin", "fmax"), SETTINGS

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from timbre.audio import Waveform
 from timbre.mel_filters import mel_filters
@@ -18,6 +18,9 @@ SILENCE = 1e-5
 
 BLOCK_FRAMES = 64  # transformed at a time, so that they stay in the processor's cache
 BLOCK_BANDS = 16  # filtered at a time: neighbours hear nearly the same few bins
+
+# Clips are shared between processes; OpenCV's threads would fight them for the cores.
+cv2.setNumThreads(1)
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,15 @@ class LogMel:
         padded[self.n_fft // 2 : self.n_fft // 2 + len(waveform)] = waveform
         frames = np.lib.stride_tricks.sliding_window_view(padded, self.n_fft)[:: self.hop_length]
         mel = np.empty((len(frames), self.n_mels), np.float32)
+        # Room for one block, used for all: the page faults of fresh memory cost more than the FFT.
+        room = np.empty((min(BLOCK_FRAMES, len(frames)), self.n_fft), np.float32)
         for start in range(0, len(frames), BLOCK_FRAMES):
             block = slice(start, start + BLOCK_FRAMES)
-            spectrum = scipy.fft.rfft(frames[block] * self._window, axis=1, overwrite_x=True)
-            power = np.square(spectrum.real) + np.square(spectrum.imag)
-            for bands, bins, weights in self._groups:
-                np.matmul(power[:, bins], weights, out=mel[block, bands])
+            windowed = np.multiply(frames[block], self._window, out=room[: len(frames[block])])
+            spectrum = cv2.dft(windowed, windowed, cv2.DFT_ROWS)
+            power = np.square(spectrum, out=spectrum)
+            for bands, cells, weights in self._groups:
+                np.matmul(power[:, cells], weights, out=mel[block, bands])
         return mel
 
     @cached_property
@@ -79,16 +85,17 @@ class LogMel:
 
     @cached_property
     def _groups(self) -> list[tuple[slice, slice, LogMelArray]]:
-        """Return groups of bands, the bins that they hear, and their weights `(n_bins, n_bands)`.
+        """Return groups of bands, the cells they hear, and their weights `(n_cells, n_bands)`.
 
-        Each band hears few bins: together the groups cost an eighth of the product with all.
+        Cells as cv2.dft lays a spectrum out: re 0, re 1, im 1, re 2, im 2 and so on. Weighed alike,
+        the squares of both parts are added by the product itself. Each band hears few bins:
+        together the groups cost a sixth of the product with all.
         """
-        filters = self.filters()
+        weights = self.filters()[:, (np.arange(self.n_fft) + 1) // 2].T
         groups = []
         for start in range(0, self.n_mels, BLOCK_BANDS):
-            group = filters[start : start + BLOCK_BANDS]
-            heard = np.flatnonzero(group.max(axis=0)).tolist() or [0]
-            bins = slice(heard[0], heard[-1] + 1)
-            weights = np.ascontiguousarray(group[:, bins].T)
-            groups.append((slice(start, start + BLOCK_BANDS), bins, weights))
+            bands = slice(start, start + BLOCK_BANDS)
+            heard = np.flatnonzero(weights[:, bands].max(axis=1)).tolist() or [0]
+            cells = slice(heard[0], heard[-1] + 1)
+            groups.append((bands, cells, np.ascontiguousarray(weights[cells, bands])))
         return groups

@@ -24,7 +24,7 @@ def mel_filters(
     Frequencies in Hz. A band narrower than the spectrum's resolution has only zeros:
     see `empty_bands`.
     """
-    bins = np.linspace(0, sample_rate / 2, 1 + n_fft // 2)
+    bins = np.fft.rfftfreq(n_fft, 1 / sample_rate)
     edges = mel_to_hz(np.linspace(hz_to_mel(fmin), hz_to_mel(fmax), n_mels + 2))
     widths = np.diff(edges)
     slopes = edges[:, None] - bins[None, :]
