@@ -66,7 +66,7 @@ def difference_db(path: Path) -> float:
 def stage(workshop: Workshop) -> list[Figure]:
     """Compare the whole stage, as a process, with the notebook's loop and the file it saves."""
     folder = workshop.new_folder("stage")
-    paths = reciter_wavs(folder / "corpus", workshop.size(2000, 64), 22_050)
+    paths = reciter_wavs(folder / "corpus", workshop.size(10_000, 64), 22_050)
     some = paths[: workshop.size(200, 4)]
     pipeline = Pipeline.make(folder / "pipeline", folder / "corpus", {})
     pipeline.run("encode_labels")

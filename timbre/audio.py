@@ -69,7 +69,7 @@ def _read_mono(file: soundfile.SoundFile, limit: int | None) -> Waveform:
         if len(block) < wanted:
             break
         missing = None if missing is None else missing - len(block)
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    return blocks[0] if len(blocks) == 1 else np.concatenate([np.zeros(0, np.float32), *blocks])
 
 
 def _read_block(file: soundfile.SoundFile, n_samples: int) -> Waveform:

@@ -138,4 +138,4 @@ def compute_windows(
     waveform = load(path, sample_rate, kept.heard_seconds())
     starts = kept.starts(len(waveform), sample_rate)
     pieces = cut(waveform, starts, kept.samples(sample_rate))
-    return np.stack([front_end(piece) for piece in pieces]).astype(np.float16)
+    return np.stack([front_end(piece) for piece in pieces], dtype=np.float16, casting="same_kind")
