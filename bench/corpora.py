@@ -75,6 +75,8 @@ def make_corpus(
         table.writerow(["FilePath", "Class", "Group"])
         for number, (name, label) in enumerate(zip(names, labels, strict=True)):
             table.writerow([name, label, f"group-{number % n_groups}"])
+    if hasattr(os, "sync"):
+        os.sync()  # or the disk is still writing clips while others are timed
     return [folder / name for name in names]
 
 
