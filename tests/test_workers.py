@@ -1,5 +1,6 @@
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,18 @@ def blas_threads(number: int) -> list[int]:
     """Return how many threads each of numpy's libraries takes."""
     np.ones((2, 2)) @ np.ones((2, 2))
     return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+def new_pages(number: int) -> float:
+    """Return the pages that each of many rounds of making and freeing arrays had to ask for."""
+    import resource
+
+    n_rounds = 20
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(n_rounds):
+        arrays = [np.ones(size, np.float32) for size in (30_000, 60_000, 110_000, 110_000)]
+        del arrays
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / n_rounds
 
 
 @pytest.mark.parametrize("n_processes", [1, 2])
@@ -97,3 +110,9 @@ def test_the_number_of_processes_can_be_set(monkeypatch: pytest.MonkeyPatch) -> 
     for unusable in ("", "0", "-1", "many", "²"):
         monkeypatch.setenv("TIMBRE_JOBS", unusable)
         assert 1 <= n_cores() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what glibc does with freed memory")
+def test_workers_keep_freed_memory_for_the_next_arrays() -> None:
+    n_pages = 4 * 310_000 / 4096
+    assert max(map_unordered(new_pages, range(4), 2)) < n_pages / 4
