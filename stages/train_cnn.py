@@ -10,6 +10,7 @@ A killed run goes on after its last whole epoch and ends with the bytes of an un
 """
 
 import shutil
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +43,7 @@ from timbre.trainer import Trainer, balanced_weights
 from timbre.training import Training
 
 STAGING = Path(".timbre/train_cnn")
+PICTURE_SECONDS = 10.0  # between two pictures: one takes a tenth of a second, an epoch maybe one
 
 
 class Train(Section):
@@ -105,13 +107,18 @@ def main(
     inputs = [*shard_paths(spectrograms), splits, labels, Path(__file__)]
     fingerprint = fingerprint_of(inputs, f"{params!r} {where}")
 
-    def draw_curves() -> None:
-        overfitting = curves.overfitting_epoch(training.epochs)
-        curves.write_csv(training.epochs, curves_csv)
-        curves.draw(training.epochs, training.best_epoch, overfitting, curves_png)
+    drawn = time.monotonic()
 
-    training.fit(STAGING / "checkpoint.safetensors", fingerprint, draw_curves)
-    draw_curves()  # once more: the run may have been killed between its last epoch and this
+    def show_epoch() -> None:
+        nonlocal drawn
+        curves.write_csv(training.epochs, curves_csv)
+        if time.monotonic() - drawn > PICTURE_SECONDS:
+            draw_curves(training, curves_png)
+            drawn = time.monotonic()
+
+    training.fit(STAGING / "checkpoint.safetensors", fingerprint, show_epoch)
+    curves.write_csv(training.epochs, curves_csv)  # again: a run may be killed just before this
+    draw_curves(training, curves_png)
     network.load_state_dict(training.best_weights)
     summary = summarise(training, n_parameters(network))
     trained = {**params.model_dump(), **summary, "on": where}
@@ -120,6 +127,12 @@ def main(
     write_json(summary, metrics)
     shutil.rmtree(STAGING)
     print_summary(summary)
+
+
+def draw_curves(training: Training, path: Path) -> None:
+    """Draw the epochs so far."""
+    overfitting = curves.overfitting_epoch(training.epochs)
+    curves.draw(training.epochs, training.best_epoch, overfitting, path)
 
 
 def load_split(

@@ -6,15 +6,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from timbre.atomic import replacing
 from timbre.problems import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLUMNS = ("epoch", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "lr")
 
@@ -131,12 +133,14 @@ def draw(
 
 def picture(
     epochs: Sequence[Epoch], best_epoch: int | None, overfitting_epoch: int | None
-) -> Figure:
+) -> "Figure":
     """Draw loss and accuracy of both splits side by side.
 
     `best_epoch`, the one kept, gets a marker; from `overfitting_epoch` on the ground is shaded;
     None leaves either out.
     """
+    from matplotlib.figure import Figure  # a third of a second, not before training starts
+
     figure = Figure(figsize=(10, 4), dpi=110)
     panels = figure.subplots(1, 2)
     for axes, quantity in zip(panels, ("loss", "accuracy"), strict=True):
@@ -146,7 +150,7 @@ def picture(
     panels[1].yaxis.set_major_formatter("{x:.0%}")
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="upper center", ncols=len(names), frameon=False)
-    # A layout engine would draw everything twice, and this runs after every epoch.
+    # A layout engine would draw everything twice, and training waits for this.
     figure.subplots_adjust(left=0.07, right=0.98, bottom=0.13, top=0.86, wspace=0.2)
     return figure
 
@@ -158,7 +162,11 @@ def _ceiling(epochs: Sequence[Epoch]) -> float:
 
 
 def _draw_panel(
-    axes: Axes, epochs: Sequence[Epoch], quantity: str, best: int | None, overfitting: int | None
+    axes: "Axes",
+    epochs: Sequence[Epoch],
+    quantity: str,
+    best: int | None,
+    overfitting: int | None,
 ) -> None:
     numbers = [epoch.epoch for epoch in epochs]
     marker = "o" if len(epochs) <= 40 else None
@@ -179,7 +187,7 @@ def _draw_panel(
         axes.axvspan(overfitting - 0.5, end, color=WARN_COLOUR, alpha=0.1, lw=0, label=label)
     if numbers:
         axes.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.locator_params(axis="x", integer=True, min_n_ticks=1)
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss (nats)" if quantity == "loss" else quantity)
     axes.grid(alpha=0.3)
