@@ -62,6 +62,12 @@ def test_a_slower_rate_takes_longer() -> None:
     assert len(speak("ar", rate=100)) > 1.3 * len(speak("ar", rate=200))
 
 
+def test_the_library_is_initialized_once_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Synthesizer()
+    monkeypatch.setattr(first._library, "espeak_Initialize", lambda *_: pytest.fail("again"))
+    assert Synthesizer()._library is first._library
+
+
 def test_a_later_synthesizer_does_not_silence_an_earlier_one() -> None:
     first, _second = Synthesizer(), Synthesizer()
     assert len(first.speak("وَاحِد", "ar", rate=150, pitch=50, seed=1)) > 0

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import timbre.synthesis
 from stages.synthesize_demo import PEAK, SAMPLE_RATE, SPEAKERS, UTTERANCES, main, write_corpus
 from timbre.problems import InputError
 
@@ -142,6 +143,12 @@ def fake_loader(
     monkeypatch.setitem(sys.modules, "espeakng_loader", loader)
 
 
+@pytest.fixture
+def library_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The loaded library is kept for the process; none of these cases gets as far as its own calls.
+    monkeypatch.setattr(timbre.synthesis, "_start", timbre.synthesis._start.__wrapped__)
+
+
 def message(tmp_path: Path) -> str:
     with pytest.raises(InputError) as caught:
         main(tmp_path / "demo")
@@ -150,6 +157,7 @@ def message(tmp_path: Path) -> str:
     return problem
 
 
+@pytest.mark.usefixtures("library_not_loaded")
 def test_a_missing_package_is_named_with_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +169,7 @@ def test_a_missing_package_is_named_with_the_way_out(
     )
 
 
+@pytest.mark.usefixtures("library_not_loaded")
 def test_a_missing_library_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_loader(monkeypatch, library=str(tmp_path / "libespeak-ng.so"))
     told = message(tmp_path)
@@ -168,6 +177,7 @@ def test_a_missing_library_file_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     assert str(tmp_path / "libespeak-ng.so") in told
 
 
+@pytest.mark.usefixtures("library_not_loaded")
 def test_a_library_that_is_not_espeak_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,19 +185,31 @@ def test_a_library_that_is_not_espeak_is_refused(
     assert "undefined symbol: espeak_Initialize" in message(tmp_path)
 
 
+@pytest.mark.usefixtures("library_not_loaded")
 def test_missing_voice_data_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_loader(monkeypatch, data=str(tmp_path))
     assert f"file {tmp_path / 'phontab'} is missing" in message(tmp_path)
 
 
-def test_a_path_too_long_for_espeak_is_an_error_and_not_other_voices(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_path_too_long_for_espeak_is_an_error_and_not_other_voices(tmp_path: Path) -> None:
     data = tmp_path / ("x" * 160)
     data.symlink_to(espeakng_loader.get_data_path())
+    (tmp_path / "espeakng_loader.py").write_text(
+        f"get_library_path = lambda: {espeakng_loader.get_library_path()!r}\n"
+        f"get_data_path = lambda: {str(data)!r}\n"
+    )
     # The library would take this folder instead, without a word.
-    monkeypatch.setenv("ESPEAK_DATA_PATH", str(Path(espeakng_loader.get_data_path()).parent))
-    fake_loader(monkeypatch, data=str(data))
-    told = message(tmp_path)
-    assert f"does not take its data folder {data}" in told
-    assert "a folder with a shorter path" in told
+    other = str(Path(espeakng_loader.get_data_path()).parent)
+    # In a process of its own: the library must not be initialized twice in one.
+    ended = subprocess.run(
+        [sys.executable, "-c", WRITE_SOME, str(tmp_path / "demo")],
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": str(tmp_path), "ESPEAK_DATA_PATH": other},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert f"does not take its data folder {data}" in ended.stderr
+    assert "a folder with a shorter path" in ended.stderr
+    assert not (tmp_path / "demo").exists()

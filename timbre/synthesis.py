@@ -1,6 +1,7 @@
 """Robot speech and the room it is heard in: espeak-ng's voices, reverberation, noise, level."""
 
 import ctypes
+import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -67,11 +68,10 @@ class Synthesizer:
 
     def __init__(self) -> None:
         """Load the library; raises InputError if it or its data cannot be used."""
-        self._library, self._data = _load()
+        self._library, self._data, self.sample_rate = _start()
         self._chunks: list[NDArray[np.int16]] = []
         # The library keeps a bare pointer only; this reference keeps what it points to alive.
         self._callback = _SynthCallback(self._collect)
-        self.sample_rate = _initialize(self._library, self._data)
 
     def speak(self, text: str, voice: str, *, rate: int, pitch: int, seed: int) -> Waveform:
         """Speak `text`; returns float32 (n_samples,) in [-1, 1) at `sample_rate`.
@@ -113,6 +113,14 @@ class Synthesizer:
             # The library reuses the buffer: keep a copy.
             self._chunks.append(np.ctypeslib.as_array(samples, (n_samples,)).copy())
         return 0  # go on
+
+
+@functools.cache
+def _start() -> tuple[ctypes.CDLL, Path, int]:
+    # Once a process: initializing again frees tables that the current voice still points into, and
+    # speaking then reads freed memory (seen as a segmentation fault, rarely).
+    library, data = _load()
+    return library, data, _initialize(library, data)
 
 
 def _load() -> tuple[ctypes.CDLL, Path]:
