@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from timbre.networks import CompactCNN, NotebookCNN, build_network, n_parameters
+from timbre.networks import CompactCNN, Network, NotebookCNN, build_network, n_parameters
 
 SIZES: dict[str, Any] = {
     "channels": [32, 64, 128],
@@ -32,11 +32,12 @@ def test_the_default_network_is_small() -> None:
 
 
 def test_the_default_network_has_the_blocks_that_are_promised() -> None:
-    network = build_network("cnn", n_classes=12, n_mels=128, **SIZES)
+    network = CompactCNN(n_classes=12, n_mels=128, **SIZES)
     kinds = [type(layer).__name__ for layer in network.blocks]
     assert kinds == ["Conv2d", "MaxPool2d", "BatchNorm2d", "ReLU"] * 3
     kinds = [type(layer).__name__ for layer in network.head]
-    assert kinds == ["Linear", "ReLU", "Dropout"] * 3 + ["Linear"]
+    assert kinds == ["BatchNorm1d", *["Linear", "BatchNorm1d", "ReLU", "Dropout"] * 3]
+    assert isinstance(network.output, nn.Linear)
 
 
 @pytest.mark.parametrize(("n_mels", "n_frames"), [(128, 256), (64, 101), (37, 50), (40, 16)])
@@ -48,6 +49,22 @@ def test_any_image_gives_one_logit_a_class(n_mels: int, n_frames: int) -> None:
 def test_the_notebooks_network_gives_one_logit_a_class() -> None:
     network = NotebookCNN(n_classes=5, n_mels=16, n_frames=24)
     assert network(torch.zeros(3, 1, 16, 24)).shape == (3, 5)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        CompactCNN(n_classes=5, n_mels=16, **SIZES | {"channels": [4]}),
+        CompactCNN(n_classes=5, n_mels=16, **SIZES | {"channels": [4], "hidden": []}),
+        NotebookCNN(n_classes=5, n_mels=16, n_frames=24),
+    ],
+)
+def test_logits_are_what_the_output_layer_makes_of_the_embedding(network: Network) -> None:
+    network.eval()
+    log_mel = torch.rand(3, 1, 16, 24) * -80
+    embedding = network.embed(log_mel)
+    assert embedding.ndim == 2
+    assert torch.equal(network.output(embedding), network(log_mel))
 
 
 def test_normalisation_lies_in_the_network() -> None:

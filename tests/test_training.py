@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from channels import LOUD, QUIET
 from torch import nn
 from torch.nn.functional import one_hot
 
@@ -19,7 +20,7 @@ from timbre.training import Training
 
 CPU = torch.device("cpu")
 N_CLASSES, N_MELS, N_FRAMES = 3, 8, 12
-OFF = Augmentation(1, 0, 0, 0, 0.0, -80.0)
+OFF = Augmentation(QUIET, 1, 0, 0, 0, 0.0, -80.0)
 
 
 def learnable(n: int, seed: int) -> SpectrogramDataset:
@@ -64,7 +65,7 @@ def training(epochs: int = 6, patience: int = 0, lr: float = 0.02, seed: int = 0
         patience=patience,
         seed=seed,
         learning_rate=lambda progress: learning_rate(progress, lr, "cosine", 0.1),
-        augmentation=Augmentation(1, 2, 2, 1, 0.2, -80.0),
+        augmentation=Augmentation(QUIET, 1, 2, 2, 1, 0.2, -80.0),
     )
 
 
@@ -78,7 +79,7 @@ def nothing() -> None: ...
 
 def test_what_can_be_learned_is_learned(tmp_path: Path) -> None:
     run = training(epochs=25)
-    run.augmentation = Augmentation(1, 0, 0, 0, 0.0, -80.0)
+    run.augmentation = Augmentation(QUIET, 1, 0, 0, 0, 0.0, -80.0)
     run.fit(tmp_path / "c", "x", nothing)
     assert len(run.epochs) == 25
     assert run.epochs[-1].val_accuracy > 0.9
@@ -179,6 +180,23 @@ def test_the_batch_size_moves_no_draw(tmp_path: Path) -> None:
         met.append(watched(run, tmp_path / str(size)).met)
     for one, other in zip(*met, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_imitated_recordings_are_the_same_for_a_seed(tmp_path: Path) -> None:
+    met = []
+    for folder in ("a", "b"):
+        run = training(epochs=2)
+        run.augmentation = replace(OFF, channel=LOUD)
+        met.append(watched(run, tmp_path / folder).met)
+    for one, other in zip(*met, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert not torch.equal(met[0][0][0], met[0][1][0])
+
+
+def test_no_window_is_left_alone_in_the_last_batch(tmp_path: Path) -> None:
+    run = training(epochs=1)
+    run.train = learnable(49, 1)
+    assert watched(run, tmp_path).sizes == [[16, 16, 17]]
 
 
 def test_the_learning_rate_is_asked_for_each_share_of_all_steps(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from timbre.channel import Channel, ChannelDraws
+
 Windows = torch.Tensor
 Runs = torch.Tensor  # (n, n_masks, 2): first cell, and first cell after the run
 
@@ -18,27 +20,24 @@ Runs = torch.Tensor  # (n, n_masks, 2): first cell, and first cell after the run
 class Draws:
     """What chance decided for n windows, in the order in which they are met."""
 
+    channel: ChannelDraws | None
     shifts: torch.Tensor  # (n,), frames
     bands: Runs
     frames: Runs
     weights: torch.Tensor  # (n,), of the window itself where two are mixed
 
-    def to(self, device: torch.device) -> "Draws":
-        """Return the same draws in memory of `device`."""
-        return Draws(*(drawn.to(device) for drawn in self._all()))
-
     def of(self, windows: slice) -> "Draws":
         """Return the draws of some of the windows."""
-        return Draws(*(drawn[windows] for drawn in self._all()))
-
-    def _all(self) -> tuple[torch.Tensor, ...]:
-        return self.shifts, self.bands, self.frames, self.weights
+        own = (self.shifts, self.bands, self.frames, self.weights)
+        channel = self.channel.of(windows) if self.channel else None
+        return Draws(channel, *(drawn[windows] for drawn in own))
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """Which changes are made to training windows; 0 switches a change off."""
 
+    channel: Channel
     n_masks: int
     mask_bands: int  # widest run, in bands
     mask_frames: int  # longest run, in frames
@@ -52,7 +51,9 @@ class Augmentation:
         # torch's own Beta takes no generator, numpy's does.
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
         weights = rng.beta(self.mixup, self.mixup, n) if self.mixup else np.ones(n)
+        off = self.channel.is_off()
         return Draws(
+            channel=None if off else self.channel.draw(n, n_mels, n_frames, generator),
             shifts=torch.randint(-farthest, farthest + 1, (n,), generator=generator),
             bands=draw_runs(n, self.n_masks, self.mask_bands, n_mels, generator),
             frames=draw_runs(n, self.n_masks, self.mask_frames, n_frames, generator),
@@ -60,18 +61,23 @@ class Augmentation:
         )
 
     def apply(
-        self, windows: Windows, targets: torch.Tensor, draws: Draws
+        self, windows: Windows, targets: torch.Tensor, draws: Draws, field: torch.Tensor
     ) -> tuple[Windows, torch.Tensor]:
         """Return the changed windows and their target probabilities `(n, n_classes)`.
 
+        `draws` lie on the CPU, all else on one device; `field` is that of `Channel.draw_field`.
         `windows` may be overwritten.
         """
+        device = windows.device
+        if draws.channel:
+            windows = self.channel.apply(windows, draws.channel, field)
         if self.shift_frames:
-            windows = shift_frames(windows, draws.shifts, self.floor_db)
+            windows = shift_frames(windows, draws.shifts.to(device), self.floor_db)
         if self.mask_bands or self.mask_frames:
-            windows = silence(windows, draws.bands, draws.frames, self.floor_db)
+            bands, frames = draws.bands.to(device), draws.frames.to(device)
+            windows = silence(windows, bands, frames, self.floor_db)
         if self.mixup:
-            return mix(windows, targets, draws.weights)
+            return mix(windows, targets, draws.weights.to(device))
         return windows, targets
 
 

@@ -1,5 +1,6 @@
 """The spectrograms of one split: where they lie, and batches of them."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,11 @@ class SpectrogramDataset:
     def device(self) -> torch.device:
         """Return where indices are looked up and batches appear."""
         return self.targets.device
+
+    def clip_targets(self) -> Integers:
+        """Return the target of each clip `(n_clips,)`."""
+        _, first = np.unique(self.table.clip, return_index=True)
+        return np.asarray(self.targets.cpu().numpy()[first])
 
     def read(self, indices: torch.Tensor) -> Batch:
         """Return copies `(n, 1, n_mels, n_frames)` and targets `(n,)` for n indices, in order."""
@@ -130,12 +136,19 @@ def map_dataset(table: WindowTable, targets: Integers) -> SpectrogramDataset:
 def batches(
     dataset: SpectrogramDataset, batch_size: int, order: torch.Tensor | None = None
 ) -> Iterator[Batch]:
-    """Iterate over a split in batches, the last one smaller; in `order`, or as they stand."""
+    """Iterate over a split in batches; in `order`, or as they stand.
+
+    The last one is smaller, but of a single window none is made where it can join another: batch
+    norm could not train on it.
+    """
     if order is None:
         order = torch.arange(len(dataset))
     order = order.to(dataset.device)
-    for start in range(0, len(order), batch_size):
-        yield dataset.read(order[start : start + batch_size])
+    starts = list(range(0, len(order), batch_size))
+    if len(starts) > 1 and len(order) - starts[-1] == 1:
+        starts.pop()
+    for start, end in itertools.pairwise([*starts, len(order)]):
+        yield dataset.read(order[start:end])
 
 
 def mean_and_std(dataset: SpectrogramDataset, batch_size: int = 64) -> tuple[torch.Tensor, ...]:

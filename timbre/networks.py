@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
+ATTENTION_WIDTH = 64
+LEAST_VARIANCE = 1e-4  # the root's slope at 0 is infinite
+
 
 class BandNormalisation(nn.Module):
     """Brings each mel band to mean 0 and deviation 1, by the statistics of the training split."""
@@ -30,12 +33,29 @@ class BandNormalisation(nn.Module):
         return (log_mel.float() - self.mean[:, None]) / self.std[:, None]
 
 
-class CompactCNN(nn.Module):
-    """Three convolution blocks, the mean over time, three fully connected layers, the output.
+class Network(nn.Module):
+    """From log-mels `(batch, 1, n_mels, n_frames)` in dB to an embedding, and from it to logits."""
 
-    A stride in the first convolution quarters the work of all that follows. Frequency is kept until
-    the fully connected layers, since a voice is known by *where* its energy lies; time is averaged,
-    since it does not matter when something is said.
+    normalise: BandNormalisation
+    output: nn.Module
+
+    def embed(self, log_mel: torch.Tensor) -> torch.Tensor:
+        """Return what the output layer sees, `(batch, n_features)`."""
+        raise NotImplementedError
+
+    def forward(self, log_mel: torch.Tensor) -> torch.Tensor:
+        """Return logits `(batch, n_classes)`."""
+        logits: torch.Tensor = self.output(self.embed(log_mel))
+        return logits
+
+
+class CompactCNN(Network):
+    """Three convolution blocks, statistics over time, three fully connected layers, the output.
+
+    The second input channel is the first less its mean over time, band by band: what a microphone
+    or a room adds to a whole window is gone from it, and the voice's own colour with it; so both
+    are heard. A stride in the first convolution quarters the work of all that follows. Frequency
+    is kept until the fully connected layers, since a voice is known by *where* its energy lies.
     """
 
     def __init__(
@@ -52,7 +72,7 @@ class CompactCNN(nn.Module):
         super().__init__()
         self.normalise = BandNormalisation(n_mels)
         blocks: list[nn.Module] = []
-        n_bands, n_in = n_mels, 1
+        n_bands, n_in = n_mels, 2
         for number, n_out in enumerate(channels):
             step = stride if number == 0 else 1
             blocks += [
@@ -64,16 +84,51 @@ class CompactCNN(nn.Module):
             ]
             n_bands, n_in = -(-n_bands // step) // pool, n_out
         self.blocks = nn.Sequential(*blocks)
-        self.head = _head([n_in * n_bands, *hidden], n_classes, dropout)
+        self.statistics = AttentiveStatistics(n_in * n_bands)
+        widths = [2 * n_in * n_bands, *hidden]
+        self.head = _head(widths, dropout)
+        self.output = nn.Linear(widths[-1], n_classes)
 
-    def forward(self, log_mel: torch.Tensor) -> torch.Tensor:
-        """Return logits `(batch, n_classes)` for `(batch, 1, n_mels, n_frames)` in dB."""
-        maps = self.blocks(self.normalise(log_mel))
-        logits: torch.Tensor = self.head(maps.mean(dim=3).flatten(1))
-        return logits
+    def embed(self, log_mel: torch.Tensor) -> torch.Tensor:
+        """Return what the output layer sees, `(batch, n_features)`."""
+        heard = self.blocks(two_views(self.normalise(log_mel)))
+        embedding: torch.Tensor = self.head(self.statistics(heard.flatten(1, 2)))
+        return embedding
 
 
-class NotebookCNN(nn.Module):
+def two_views(heard: torch.Tensor) -> torch.Tensor:
+    """Return `(batch, 2, n_mels, n_frames)`: `heard`, and `heard` less its mean over time."""
+    both = torch.cat([heard, heard - heard.mean(dim=3, keepdim=True)], dim=1)
+    return both.contiguous(memory_format=torch.channels_last)
+
+
+class AttentiveStatistics(nn.Module):
+    """Mean and deviation over time, weighted by how telling each moment is, feature by feature.
+
+    Source: K. Okabe, T. Koshinaka, K. Shinoda, "Attentive statistics pooling for deep speaker
+    embedding", Interspeech 2018; weights for each feature as in ECAPA-TDNN (Desplanques et al.,
+    2020).
+    """
+
+    def __init__(self, n_features: int) -> None:
+        """Build for `n_features` values a frame."""
+        super().__init__()
+        self.attention = nn.Sequential(
+            nn.Conv1d(n_features, ATTENTION_WIDTH, kernel_size=1),
+            nn.Tanh(),
+            nn.Conv1d(ATTENTION_WIDTH, n_features, kernel_size=1),
+        )
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return `(batch, 2 * n_features)` for `(batch, n_features, n_frames)`, in float32."""
+        weights = self.attention(features).float().softmax(dim=2)
+        exact = features.float()  # a difference of squares in 16 bits is noise
+        mean = (weights * exact).sum(dim=2)
+        variance = (weights * exact.square()).sum(dim=2) - mean.square()
+        return torch.cat([mean, variance.clamp(min=LEAST_VARIANCE).sqrt()], dim=1)
+
+
+class NotebookCNN(Network):
     """The original notebook's network, for comparison: 138 968 326 parameters for 6 classes.
 
     Its layers are kept as they were, without batch norm and with one ReLU after the last pooling
@@ -98,22 +153,22 @@ class NotebookCNN(nn.Module):
             nn.Dropout(0.5),
             nn.Linear(1024, 512),
             nn.Dropout(0.5),
-            nn.Linear(512, n_classes),
         )
+        self.output = nn.Linear(512, n_classes)
 
-    def forward(self, log_mel: torch.Tensor) -> torch.Tensor:
-        """Return logits `(batch, n_classes)` for `(batch, 1, n_mels, n_frames)` in dB."""
-        logits: torch.Tensor = self.head(self.blocks(self.normalise(log_mel)))
-        return logits
+    def embed(self, log_mel: torch.Tensor) -> torch.Tensor:
+        """Return what the output layer sees, `(batch, 512)`."""
+        embedding: torch.Tensor = self.head(self.blocks(self.normalise(log_mel)))
+        return embedding
 
 
-NETWORKS: dict[str, type[CompactCNN] | type[NotebookCNN]] = {
+NETWORKS: dict[str, type[Network]] = {
     "cnn": CompactCNN,
     "notebook": NotebookCNN,
 }
 
 
-def build_network(name: str, **sizes: Any) -> CompactCNN | NotebookCNN:  # noqa: ANN401
+def build_network(name: str, **sizes: Any) -> Network:  # noqa: ANN401
     """Build a network from what its model file recorded: its name and its constructor's values."""
     return NETWORKS[name](**sizes)
 
@@ -123,8 +178,14 @@ def n_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def _head(widths: list[int], n_classes: int, dropout: float) -> nn.Sequential:
-    layers: list[nn.Module] = []
+def _head(widths: list[int], dropout: float) -> nn.Sequential:
+    # Without batch norm, three layers do not fit augmented windows (docs/lab-notes.md).
+    layers: list[nn.Module] = [nn.BatchNorm1d(widths[0])]
     for n_in, n_out in itertools.pairwise(widths):
-        layers += [nn.Linear(n_in, n_out), nn.ReLU(inplace=True), nn.Dropout(dropout)]
-    return nn.Sequential(*layers, nn.Linear(widths[-1], n_classes))
+        layers += [
+            nn.Linear(n_in, n_out),
+            nn.BatchNorm1d(n_out),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+        ]
+    return nn.Sequential(*layers)

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Never
+from typing import Any, Never
 
 import torch
 from tqdm import tqdm
 
 from timbre.augmentation import Augmentation
 from timbre.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from timbre.curves import Epoch
+from timbre.curves import Epoch, overfitting_epoch
 from timbre.dataset import Batch, SpectrogramDataset, batches
 from timbre.device import starved
 from timbre.trainer import Augment, Score, Trainer, seeded
@@ -70,6 +70,20 @@ class Training:
         best = min(self.epochs, key=lambda epoch: epoch.val_loss, default=None)
         return best.epoch if best else 0
 
+    def summary(self) -> dict[str, Any]:
+        """Return how it went, of the best epoch and as a whole."""
+        best = self.epochs[self.best_epoch - 1]
+        return {
+            "epochs": len(self.epochs),
+            "best_epoch": best.epoch,
+            "val_loss": round(best.val_loss, 6),
+            "val_accuracy": round(best.val_accuracy, 6),
+            "train_loss": round(best.train_loss, 6),
+            "train_accuracy": round(best.train_accuracy, 6),
+            "stopped_early": len(self.epochs) < self.n_epochs,
+            "overfitting_from": overfitting_epoch(self.epochs),
+        }
+
     def train_epoch(self, number: int, bar: "tqdm[Never]") -> Score:
         """Train on each window once, in the order and with the changes of epoch `number`."""
         generator = seeded(self.seed, number)
@@ -98,16 +112,16 @@ class Training:
 
     def _augment(self, generator: torch.Generator) -> Augment:
         """Return the changes to the epoch's batches, in turn."""
-        n = len(self.train)
-        drawn = self.augmentation.draw(n, *self.train.table.shape, generator)
-        draws = drawn.to(self.trainer.device)
+        shape = self.train.table.shape
+        draws = self.augmentation.draw(len(self.train), *shape, generator)
+        field = self.augmentation.channel.draw_field(*shape, generator)
+        field = field.to(self.trainer.device)
         starts = itertools.count(step=self.batch_size)
 
         def augment(windows: torch.Tensor, probs: torch.Tensor) -> Batch:
             start = next(starts)
-            return self.augmentation.apply(
-                windows, probs, draws.of(slice(start, start + len(windows)))
-            )
+            own = draws.of(slice(start, start + len(windows)))
+            return self.augmentation.apply(windows, probs, own, field)
 
         return augment
 

@@ -1,0 +1,214 @@
+"""The laws of imitated recordings."""
+
+import math
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+import torch
+from channels import LOUD, QUIET, SWITCHES
+from hypothesis import given
+from hypothesis import strategies as st
+
+from timbre.channel import (
+    Channel,
+    ChannelDraws,
+    add_babble,
+    add_noise,
+    crop,
+    curve,
+    limit_band,
+    play,
+    reverberate,
+)
+
+N_MELS, N_FRAMES = 16, 24
+FLOOR = -80.0
+MEL_RANGE = (0.0, 11025.0)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def batch(n: int = 8, seed: int = 0) -> torch.Tensor:
+    """Windows in dB whose loudest cell is 0."""
+    windows = -80 * torch.rand(n, 1, N_MELS, N_FRAMES, generator=seeded(seed))
+    return windows - windows.amax((1, 2, 3), keepdim=True)
+
+
+def changed(channel: Channel, windows: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    generator = seeded(seed)
+    draws = channel.draw(len(windows), N_MELS, N_FRAMES, generator)
+    field = channel.draw_field(N_MELS, N_FRAMES, generator)
+    return channel.apply(windows.clone(), draws, field)
+
+
+def always(switch: str) -> Channel:
+    changes: dict[str, Any] = {switch: 0.1 if switch == "speed" else 1.0}
+    return replace(QUIET, **changes)
+
+
+def test_a_quiet_channel_is_off_and_changes_nothing() -> None:
+    assert QUIET.is_off()
+    windows = batch().clamp(min=FLOOR)
+    torch.testing.assert_close(changed(QUIET, windows), windows)
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_each_switch_alone_changes_windows(switch: str) -> None:
+    channel = always(switch)
+    assert not channel.is_off()
+    found = [changed(channel, batch(), seed) for seed in range(5)]
+    assert not all(torch.equal(one, changed(QUIET, batch())) for one in found)
+
+
+@given(st.integers(0, 300))
+def test_windows_stay_windows(seed: int) -> None:
+    found = changed(LOUD, batch(seed=seed), seed)
+    assert found.shape == (8, 1, N_MELS, N_FRAMES)
+    assert found.dtype == torch.float32
+    assert torch.isfinite(found).all()
+    assert found.amax((1, 2, 3)).tolist() == [0.0] * 8
+    assert found.min() >= FLOOR
+
+
+@given(st.sampled_from([-200.0, -80.0, 0.0]))
+def test_a_window_of_one_level_breaks_nothing(level: float) -> None:
+    windows = torch.full((8, 1, N_MELS, N_FRAMES), level)
+    assert torch.isfinite(changed(LOUD, windows)).all()
+
+
+def test_a_seed_means_the_same_changes_and_another_seed_others() -> None:
+    assert torch.equal(changed(LOUD, batch(), 5), changed(LOUD, batch(), 5))
+    assert not torch.equal(changed(LOUD, batch(), 5), changed(LOUD, batch(), 6))
+
+
+def test_the_field_has_the_mean_power_one_and_flickers_less_in_high_bands() -> None:
+    field = LOUD.draw_field(64, 2000, seeded())
+    assert field.mean() == pytest.approx(1, abs=0.01)
+    deviations = field.std(dim=1)
+    assert deviations[0] == pytest.approx(1, abs=0.05)
+    assert deviations[-1] == pytest.approx(0.4, abs=0.05)
+
+
+def test_draws_of_some_windows_are_theirs() -> None:
+    draws = LOUD.draw(10, N_MELS, N_FRAMES, seeded())
+    for field in fields(ChannelDraws):
+        part, whole = (getattr(d, field.name) for d in (draws.of(slice(3, 7)), draws))
+        assert torch.equal(part, whole[3:7])
+    moved = draws.to(torch.device("meta"))
+    assert {getattr(moved, field.name).device.type for field in fields(moved)} == {"meta"}
+
+
+def test_draws_are_as_frequent_as_asked() -> None:
+    draws = LOUD.draw(20_000, N_MELS, N_FRAMES, seeded())
+    shares = {
+        "noise": (draws.noise > 0).float().mean(),
+        "babble": (draws.babble > 0).float().mean(),
+        "reverb": (draws.decay > 0).float().mean(),
+        "distortion": (draws.distortion > 0).float().mean(),
+        "gate": draws.gate.isfinite().float().mean(),
+        "band_limit": (draws.high < N_MELS).float().mean(),
+        "crop": (draws.length < N_FRAMES).float().mean(),
+        "raise_floor": (draws.floor > FLOOR).float().mean(),
+    }
+    for switch, share in shares.items():
+        assert share == pytest.approx(getattr(LOUD, switch), abs=0.02), switch
+    assert (draws.start + draws.length <= N_FRAMES).all()
+    assert (draws.low < draws.high).all()
+
+
+def test_a_curve_goes_straight_through_its_knots() -> None:
+    knots = torch.tensor([[0.0, 10.0, 0.0]])
+    assert curve(knots, 5)[0, 0, :, 0].tolist() == [0.0, 5.0, 10.0, 5.0, 0.0]
+
+
+def test_equalising_adds_the_same_to_each_moment() -> None:
+    found = changed(always("equalise_db"), batch().clamp(min=-30))
+    difference = found - batch().clamp(min=-30)
+    torch.testing.assert_close(difference, difference[..., :1].expand_as(difference))
+
+
+def test_cropping_keeps_a_piece_and_moves_it_to_the_beginning() -> None:
+    windows = batch(2)
+    found = crop(windows, torch.tensor([3, 0]), torch.tensor([4, N_FRAMES]), FLOOR)
+    assert torch.equal(found[0, ..., :4], windows[0, ..., 3:7])
+    assert (found[0, ..., 4:] == FLOOR).all()
+    assert torch.equal(found[1], windows[1])
+
+
+def test_reverberation_is_the_decaying_sum_of_what_was_before() -> None:
+    power = torch.rand(2, 1, 3, 10, generator=seeded())
+    decay, tail = torch.tensor([0.5, 0.8]), torch.tensor([1.0, 0.25])
+    expected = power.clone()
+    for n, (share, energy) in enumerate(zip(decay.tolist(), tail.tolist(), strict=True)):
+        scale = energy * (1 - share) / share
+        for frame in range(10):
+            for back in range(1, frame + 1):
+                expected[n, ..., frame] += scale * share**back * power[n, ..., frame - back]
+    torch.testing.assert_close(reverberate(power, decay, tail), expected)
+
+
+def test_an_impulse_gets_the_energy_of_reverberation_that_was_asked_for() -> None:
+    impulse = torch.zeros(1, 1, 1, 512)
+    impulse[..., 0] = 1.0
+    found = reverberate(impulse, torch.tensor([0.9]), torch.tensor([0.3]))
+    assert float(found[..., 1:].sum()) == pytest.approx(0.3, rel=1e-4)
+
+
+def test_noise_has_the_power_asked_for_whatever_its_colour() -> None:
+    power = torch.ones(1, 1, N_MELS, N_FRAMES)
+    gains = torch.tensor([[9.0, -3.0, 0.0, 4.0, 1.0, -8.0]])
+    add_noise(power, torch.tensor([0.25]), gains, torch.ones(N_MELS, N_FRAMES))
+    assert float(power.mean()) == pytest.approx(1.25, rel=1e-5)
+
+
+def test_babble_is_other_windows_at_the_power_asked_for() -> None:
+    power = torch.rand(5, 1, N_MELS, N_FRAMES, generator=seeded())
+    level = torch.tensor([0.0, 0.1, 1.0, 0.0, 0.0])
+    found = add_babble(power, level)
+    assert torch.equal(found[level == 0], power[level == 0])
+    added = (found - power).mean((1, 2, 3)) / power.mean((1, 2, 3))
+    torch.testing.assert_close(added, level)
+
+
+def test_a_band_limit_leaves_what_lies_inside() -> None:
+    windows = torch.zeros(2, 1, N_MELS, N_FRAMES)
+    found = limit_band(windows, torch.tensor([0.0, 4.0]), torch.tensor([16.0, 10.0]))
+    assert (found[0] == 0).all()
+    assert (found[1, :, 4:11] == 0).all()
+    assert found[1, 0, 3, 0] == -1024 / N_MELS
+    assert (found[1, 0, 1:4, 0] > found[1, 0, :3, 0]).all()
+
+
+def test_playing_faster_is_shorter_and_higher() -> None:
+    windows = torch.full((1, 1, 64, 100), FLOOR)
+    windows[0, 0, 20, 30:60] = 0.0
+    found = play(windows, 1.25, MEL_RANGE, FLOOR)[0, 0]
+    assert found.shape == (64, 100)
+    loud = found > -20
+    frames = loud.any(dim=0).nonzero()[:, 0]
+    assert frames.min() == pytest.approx(24, abs=1)
+    assert frames.max() == pytest.approx(47, abs=1)
+    assert loud.any(dim=1).nonzero().min() > 20
+    assert (found[:, 81:] == FLOOR).all()
+
+
+def test_playing_at_the_same_speed_changes_nothing() -> None:
+    assert torch.equal(play(batch(), 1.0, MEL_RANGE, FLOOR), batch())
+
+
+def test_a_gate_drops_what_is_weak_beside_its_frame() -> None:
+    windows = batch()
+    found = changed(always("gate"), windows)
+    dropped = found == FLOOR
+    assert dropped.any()
+    loudest = windows.amax(2, keepdim=True).expand_as(windows)
+    assert (loudest - windows)[dropped & (windows > FLOOR + 1)].min() > 19
+
+
+def test_nothing_is_lost_to_infinity() -> None:
+    draws = QUIET.draw(4, N_MELS, N_FRAMES, seeded())
+    assert draws.gate.tolist() == [math.inf] * 4
+    assert draws.speed.tolist() == [1.0] * 4
