@@ -26,7 +26,7 @@ from pydantic import Field, model_validator
 from tqdm import tqdm
 
 from timbre import command
-from timbre.cached_output import cached_files
+from timbre.cached_output import cached_files, publish
 from timbre.extraction import (
     ShardResult,
     ShardTask,
@@ -183,16 +183,6 @@ def run_tasks(tasks: list[ShardTask], n_clips: int, fill: Fill) -> list[ShardRes
     return results
 
 
-def publish(shards: dict[str, Path], output: Path) -> None:
-    """Put the finished shards, by name, into the empty output folder."""
-    shutil.rmtree(output, ignore_errors=True)
-    output.mkdir(parents=True)
-    for name, path in shards.items():
-        # Linked, not moved: a run killed half way through still has all of them in staging, and a
-        # shard that did not change is not written again.
-        _link_or_copy(path, output / name)
-
-
 def report(results: list[ShardResult], n_clips: int) -> None:
     """Say what was done. Raises InputError with every clip that cannot be used."""
     problems = sorted(problem for result in results for problem in result.problems)
@@ -201,13 +191,6 @@ def report(results: list[ShardResult], n_clips: int) -> None:
     computed = sum(result.n_computed for result in results)
     reused = n_clips - computed
     print(f"extract_spectrograms: {n_clips} clips: {computed} computed, {reused} reused")
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _check_bands(front_end: LogMel) -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from clone import REPOSITORY, Clone
 
-from timbre.cached_output import cached_files
+from timbre.cached_output import cached_files, publish
 
 OUTPUT, FOLDER = Path("data/spectrograms"), Path(".timbre/previous")
 CACHE = Path(".dvc/cache/files/md5")
@@ -180,6 +180,23 @@ def test_what_lies_in_another_cache_is_read_there_and_what_is_remote_is_fetched(
     use(monkeypatch, FakeDVC({names[0]: b"b", names[1]: b"a"}, local={names[0]: elsewhere}))
     assert cached_files(OUTPUT, FOLDER) == [FOLDER / "a.h5", elsewhere]
     assert [path.read_bytes() for path in FOLDER.iterdir()] == [b"a"]
+
+
+def test_remote_files_of_one_name_in_several_folders_stay_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use(monkeypatch, FakeDVC({f"{OUTPUT}/{name}/0.h5": name.encode() for name in ("a", "b")}))
+    assert [path.read_bytes() for path in cached_files(OUTPUT, FOLDER)] == [b"a", b"b"]
+
+
+def test_published_files_are_links_and_nothing_else_is_left_in_the_folder() -> None:
+    FOLDER.mkdir(parents=True)
+    (FOLDER / "made").write_bytes(b"new")
+    (OUTPUT / "stale").mkdir(parents=True)
+    publish({"a/0.h5": FOLDER / "made", "b.h5": FOLDER / "made"}, OUTPUT)
+    found = [path for path in sorted(OUTPUT.rglob("*")) if path.is_file()]
+    assert found == [OUTPUT / "a/0.h5", OUTPUT / "b.h5"]
+    assert all(path.samefile(FOLDER / "made") for path in found)
 
 
 def test_a_record_whose_files_are_nowhere_has_none(

@@ -1,4 +1,4 @@
-"""The last run's output of a stage, read out of DVC's cache.
+"""The output folder of a stage: the last run's, out of DVC's cache, and how the next one appears.
 
 DVC deletes the outputs of a stage before it runs; what they were stays in its cache.
 """
@@ -6,6 +6,7 @@ DVC deletes the outputs of a stage before it runs; what they were stays in its c
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ def cached_files(output: Path, folder: Path) -> list[Path]:
 
         files = DVCFileSystem(".")
         names = sorted(files.find(output.as_posix(), detail=False))
-        return [_local_copy(files, name, folder) for name in names]
+        return [_local_copy(files, name, output, folder) for name in names]
     except Exception as error:
         # Any of DVC's packages, and any remote, may fail in its own way. All it costs is time.
         if isinstance(error, FileNotFoundError) or isinstance(error.__cause__, FileNotFoundError):
@@ -41,6 +42,26 @@ def cached_files(output: Path, folder: Path) -> list[Path]:
         reason = " ".join(str(error).split())
         print(f"{output}: nothing to reuse in DVC's cache ({reason})", file=sys.stderr)
         return []
+
+
+def publish(files: Mapping[str, Path], output: Path) -> None:
+    """Put finished files, by their names below it, into the empty output folder.
+
+    Linked where that can be, not moved: a run killed half way through still has all of them where
+    they were, and a file that did not change is not written again.
+    """
+    shutil.rmtree(output, ignore_errors=True)
+    output.mkdir(parents=True)
+    for name, path in files.items():
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        _link_or_copy(path, output / name)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _in_usual_place(output: Path) -> list[Path] | None:
@@ -63,13 +84,13 @@ def _cached(md5: str) -> Path:
     return CACHE / md5[:2] / md5[2:]
 
 
-def _local_copy(files: "DVCFileSystem", name: str, folder: Path) -> Path:
+def _local_copy(files: "DVCFileSystem", name: str, output: Path, folder: Path) -> Path:
     with files.open(name, "rb") as handle:
         cached = Path(str(getattr(handle, "name", "")))
         if cached.is_file():
             return cached
-        folder.mkdir(parents=True, exist_ok=True)
-        copy = folder / Path(name).name
+        copy = folder / Path(name).relative_to(output)  # its folder too: others may share the name
+        copy.parent.mkdir(parents=True, exist_ok=True)
         with copy.open("wb") as target:
             shutil.copyfileobj(handle, target)
         return copy

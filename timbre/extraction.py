@@ -128,6 +128,12 @@ def compute_windows(
 
     Raises AudioError, also if the file's bytes are not those of `sha256`.
     """
+    check_bytes(path, sha256)
+    return log_mels(load(path, sample_rate, kept.heard_seconds()), front_end, sample_rate, kept)
+
+
+def check_bytes(path: Path, sha256: str) -> None:
+    """Raise AudioError if the file cannot be read or its bytes are not those of `sha256`."""
     try:
         with path.open("rb") as handle:
             found = hashlib.file_digest(handle, "sha256").hexdigest()
@@ -135,7 +141,10 @@ def compute_windows(
         raise AudioError(f"cannot be read ({error.strerror})") from None
     if found != sha256:
         raise AudioError("has changed since encode_labels ran: run `dvc repro` again")
-    waveform = load(path, sample_rate, kept.heard_seconds())
+
+
+def log_mels(waveform: Waveform, front_end: FrontEnd, sample_rate: int, kept: Windowing) -> Half:
+    """Return the log-mels `(n_windows, n_mels, n_frames)` of `(n_samples,)`, float16."""
     starts = kept.starts(len(waveform), sample_rate)
     pieces = cut(waveform, starts, kept.samples(sample_rate))
     return np.stack([front_end(piece) for piece in pieces], dtype=np.float16, casting="same_kind")

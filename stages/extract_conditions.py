@@ -1,0 +1,245 @@
+"""Turn the test clips into log-mel spectrograms under noise, rooms, codecs and other conditions.
+
+Reads the clips' table, the audio, the split, and the shards of the clean clips for their settings;
+writes one folder with one shard a condition:
+
+    python -m stages.extract_conditions data/demo data/clips.csv data/splits.csv \\
+        data/spectrograms data/conditions
+
+No model is read: another training computes nothing here. What was computed before for the same clip
+and condition is taken from DVC's cache.
+"""
+
+import hashlib
+import importlib.util
+import json
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import scipy
+from pydantic import Field, field_validator
+from tqdm import tqdm
+
+from timbre import command
+from timbre.cached_output import cached_files, publish
+from timbre.clips import read_clips, read_splits
+from timbre.condition_names import Condition, parse_all
+from timbre.condition_shards import (
+    Clip,
+    Part,
+    Recipe,
+    check_windows,
+    choose_clips,
+    choose_voices,
+    content,
+    deal_parts,
+    fill_part,
+    join,
+)
+from timbre.log_mel import LogMel
+from timbre.params import Section, read_section
+from timbre.problems import InputError
+from timbre.shards import Attributes, read_index, shard_name, shard_paths
+from timbre.windows import Windowing
+from timbre.workers import map_unordered, n_cores
+
+STAGING = Path(".timbre/extract_conditions")
+OUTPUT = Path("data/conditions")
+WORKER_MODULES = ("timbre.condition_shards",)  # imported once, before the workers fork
+VALUE_MODULES = tuple(
+    f"timbre.{name}"
+    for name in (
+        *("codecs", "condition_names", "condition_shards", "conditions", "filters"),
+        *("levels", "noise", "rooms", "tempo"),
+    )
+)
+FEW_CLIPS = 2  # computed in less time than it takes to start workers
+
+
+class Robustness(Section):
+    """The section `robustness` of params.yaml."""
+
+    conditions: list[str]  # names; none of them: nothing is measured
+    max_clips: int = Field(ge=0)  # of the test split, chosen by a hash of their id; 0: all
+    seed: int = Field(ge=0)  # of noise, rooms and all other chance
+
+    @field_validator("conditions")
+    @classmethod
+    def _known(cls, conditions: list[str]) -> list[str]:
+        try:
+            parse_all(conditions)
+        except InputError as error:
+            raise ValueError("; ".join(error.problems)) from None
+        return conditions
+
+
+def main(root: Path, clips: Path, splits: Path, spectrograms: Path, conditions: Path) -> None:
+    """Fill `conditions` with one shard a condition of the test clips below `root`."""
+    params = read_section("robustness", Robustness)
+    index = read_index(shard_paths(spectrograms)[0])
+    test = choose_clips(list_test_clips(root, clips, splits), params.max_clips, params.seed)
+    check_voices(params.conditions, test)
+    voices = choose_voices(test, params.seed)
+    attributes = {
+        condition.name: describe(condition, index.attributes, params.seed, test, voices)
+        for condition in parse_all(params.conditions)
+    }
+    recipe = Recipe(
+        attributes=attributes,
+        seed=params.seed,
+        voices=voices,
+        front_end=front_end(index.attributes),
+        kept=windowing(index.attributes),
+        shape=index.shape,
+    )
+    earlier = cached_shards(attributes, test)
+    missing = {name: missing_clips(test, earlier.get(name)) for name in attributes}
+    parts = compute_all(recipe, missing)
+    shards = {
+        name: finish(name, test, recipe, earlier.get(name), parts[name]) for name in attributes
+    }
+    publish({f"{name}/{shard_name(0)}": path for name, path in shards.items()}, conditions)
+    shutil.rmtree(STAGING, ignore_errors=True)
+    n_computed = sum(map(len, missing.values()))
+    print(
+        f"extract_conditions: {len(test)} test clips under {len(attributes)} conditions: "
+        f"{n_computed} computed, {len(test) * len(attributes) - n_computed} reused"
+    )
+
+
+def list_test_clips(root: Path, clips: Path, splits: Path) -> list[Clip]:
+    """Return the clips of the test split, in the order of clip_id."""
+    table = read_clips(clips).set_index("clip_id")
+    chosen = read_splits(splits)
+    ids = sorted(chosen.loc[chosen["split"] == "test", "clip_id"])
+    if missing := [clip_id for clip_id in ids if clip_id not in table.index]:
+        raise InputError(f"{splits}: {missing[0]} is not in {clips}: run `dvc repro`")
+    own = table.loc[ids]
+    seconds = own["n_samples"] / own["sample_rate"]
+    rows = zip(ids, own["path"], own["sha256"], own["label"], seconds, strict=True)
+    return [Clip(clip_id, root / path, *others) for clip_id, path, *others in rows]
+
+
+def check_voices(names: list[str], test: list[Clip]) -> None:
+    """Raise InputError if babble is asked for and there is nobody to babble."""
+    babble = [condition.name for condition in parse_all(names) if condition.kind.needs_others]
+    if babble and len({clip.sha256 for clip in test}) < 2:
+        raise InputError(
+            f"params.yaml: robustness.conditions: '{babble[0]}' is made of other test clips, and "
+            "there are none: remove it, or enlarge the test split"
+        )
+
+
+def describe(
+    condition: Condition, features: Attributes, seed: int, test: list[Clip], voices: list[Clip]
+) -> Attributes:
+    """Return all that decides the values in a condition's shard, beside its clips."""
+    code = hashlib.sha256()
+    for module in VALUE_MODULES:
+        spec = importlib.util.find_spec(module)
+        assert spec is not None
+        assert spec.origin is not None
+        code.update(Path(spec.origin).read_bytes())
+    own: Attributes = {
+        "condition": condition.name,
+        "condition_seed": seed,
+        "condition_code": code.hexdigest(),
+        "scipy": scipy.__version__,
+    }
+    if condition.kind.needs_others:
+        labels = [(clip.clip_id, clip.label) for clip in test]
+        who = json.dumps([[(voice.clip_id, voice.sha256) for voice in voices], labels])
+        own["voices"] = hashlib.sha256(who.encode()).hexdigest()
+    return features | own
+
+
+def front_end(features: Attributes) -> LogMel:
+    """Return the transform that made the shards with these attributes."""
+    return LogMel(
+        sample_rate=int(features["sample_rate"]),
+        n_fft=int(features["n_fft"]),
+        hop_length=int(features["hop_length"]),
+        n_mels=int(features["n_mels"]),
+        fmin=float(features["fmin"]),
+        fmax=float(features["fmax"]),
+        top_db=float(features["top_db"]),
+    )
+
+
+def windowing(features: Attributes) -> Windowing:
+    """Return which pieces of a clip the shards with these attributes hold."""
+    return Windowing(
+        float(features["window_seconds"]),
+        float(features["window_hop_seconds"]),
+        features["windows"] == "all",
+    )
+
+
+def cached_shards(attributes: dict[str, Attributes], test: list[Clip]) -> dict[str, Path]:
+    """Return the last run's shards that hold some of the clips as they are to be, by condition."""
+    found = {}
+    for path in cached_files(OUTPUT, STAGING / "previous"):
+        with suppress(InputError):  # a damaged one is computed again
+            index = read_index(path)
+            name = str(index.attributes.get("condition"))
+            if index.attributes == attributes.get(name):
+                if index.content() != content(test):
+                    check_windows(path)
+                found[name] = path
+    return found
+
+
+def missing_clips(test: list[Clip], earlier: Path | None) -> tuple[Clip, ...]:
+    """Return the clips that are not in an earlier shard."""
+    there = set(read_index(earlier).content()) if earlier else set()
+    return tuple(clip for clip in test if (clip.clip_id, clip.sha256) not in there)
+
+
+def compute_all(recipe: Recipe, missing: Mapping[str, tuple[Clip, ...]]) -> dict[str, list[Path]]:
+    """Compute what is missing, by condition, and return the shards that hold it.
+
+    Conditions that lack the same clips share their decoding. Raises InputError with every clip that
+    cannot be used.
+    """
+    done: dict[str, list[Path]] = {}
+    # The longest list first: a clip that cannot be used is in it, if it is in any.
+    for clips in sorted(set(missing.values()), key=len, reverse=True):
+        names = [name for name, own in missing.items() if own == clips]
+        own = replace(recipe, attributes={name: recipe.attributes[name] for name in names})
+        parts = deal_parts(clips, STAGING / "parts" / names[0])
+        compute(own, parts, len(clips))
+        done |= {name: [part.folder / f"{name}.h5" for part in parts] for name in names}
+    return done
+
+
+def compute(recipe: Recipe, parts: list[Part], n_clips: int) -> None:
+    """Fill the parts on all cores. Raises InputError with every clip that cannot be used."""
+    n_processes = n_cores() if n_clips > FEW_CLIPS else 1
+    problems: set[str] = set()
+    with tqdm(total=n_clips, unit="clip", desc="conditions", disable=None) as bar:
+        fill = partial(fill_part, recipe=recipe)
+        for result in map_unordered(fill, parts, n_processes, preload=WORKER_MODULES):
+            problems |= set(result.problems)
+            bar.update(result.n_clips)
+    if problems:
+        raise InputError([*sorted(problems), f"{len(problems)} test clips cannot be used"])
+
+
+def finish(
+    name: str, test: list[Clip], recipe: Recipe, earlier: Path | None, computed: list[Path]
+) -> Path:
+    """Return a condition's shard of all test clips: the earlier one, or a new one in staging."""
+    if earlier and read_index(earlier).content() == content(test):
+        return earlier
+    target = STAGING / "joined" / f"{name}.h5"
+    sources = [earlier, *computed] if earlier else computed
+    join(sources, test, recipe.attributes[name], recipe.shape, target)
+    return target
+
+
+if __name__ == "__main__":
+    command.run(main)
