@@ -13,10 +13,14 @@ from pydantic import Field, field_validator, model_validator
 
 from timbre import command
 from timbre.atomic import write_json
-from timbre.clips import SPLITS, read_clips, write_splits
+from timbre.clips import SEEN, SPLITS, UNKNOWN, read_clips, write_splits
+from timbre.held_out import HeldOut, held_out_classes, number_known, place_unknown
 from timbre.leaks import leaks
 from timbre.params import Section, read_section
+from timbre.seen import set_aside
 from timbre.splits import Method, fold_clips, split_clips
+
+GROUPS_STAY_WHOLE = ("grouped", "hashed")  # in these a clip of a group in training is no test clip
 
 
 class Split(Section):
@@ -29,6 +33,7 @@ class Split(Section):
     seed: int = Field(ge=0)  # another seed, another split
     n_folds: int = Field(ge=0)  # of a cross-validation, in place of the shares; 0: none
     fold: int = Field(ge=0)  # which fold is test, from 0; the next one is val
+    seen: float = Field(ge=0, le=0.5)  # share of the training clips that are tested with instead
 
     @field_validator("n_folds")
     @classmethod
@@ -56,14 +61,25 @@ class Split(Section):
 def main(clips: Path, splits: Path, metrics: Path) -> None:
     """Write the split of `clips` to `splits` and its counts to `metrics`."""
     params = read_section("split", Split)
-    table = read_clips(clips)
+    held_out = read_section("evaluate", HeldOut, own_keys=True)
+    everything = read_clips(clips)
+    unknown = held_out_classes(
+        everything["label"].unique().tolist(),
+        held_out.unknown,
+        held_out.unknown_folds,
+        held_out.unknown_fold,
+    )
+    numbered = number_known(everything, unknown)
+    table = numbered[numbered["target"] >= 0].reset_index(drop=True)
     if params.n_folds:
         split = fold_clips(table, params.method, params.n_folds, params.fold, params.seed)
     else:
         fractions = (params.train, params.val, params.test)
         split = split_clips(table, params.method, fractions, params.seed)
     n_audio, n_group = leaks(table, split)
-    divided = table.assign(split=split)
+    if params.method in GROUPS_STAY_WHOLE:
+        split = set_aside(table, split, params.seen, params.seed)
+    divided = place_unknown(numbered, split)
     counts = split_counts(divided)
     write_splits(divided, splits)
     write_json(
@@ -77,14 +93,15 @@ def main(clips: Path, splits: Path, metrics: Path) -> None:
 
 
 def split_counts(divided: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Clips, groups and classes of each split."""
+    """Clips, groups and classes of each split; of seen and unknown, if there are such clips."""
+    found = set(divided["split"])
     return {
         name: {
             "clips": len(part),
             "groups": part["group"].nunique(),
             "classes": part["label"].nunique(),
         }
-        for name in SPLITS
+        for name in (*SPLITS, *(name for name in (SEEN, UNKNOWN) if name in found))
         for part in [divided[divided["split"] == name]]
     }
 

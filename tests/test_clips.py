@@ -10,6 +10,7 @@ import pytest
 from timbre.clips import (
     CLIP_COLUMNS,
     SPLIT_COLUMNS,
+    known_classes,
     read_classes,
     read_clips,
     read_splits,
@@ -94,3 +95,10 @@ def test_a_target_that_is_no_number_is_refused(tmp_path: Path) -> None:
     path.write_text(",".join(SPLIT_COLUMNS) + "\na,b,one,c,train\n")
     with pytest.raises(InputError, match=r"splits\.csv: cannot be used \(.*'one'"):
         read_splits(path)
+
+
+def test_known_classes_are_those_of_the_labels_in_their_order_less_the_unknown() -> None:
+    splits = pd.DataFrame(
+        {"label": ["b", "a", "c", "b"], "split": ["unknown", "val", "x", "unknown"]}
+    )
+    assert known_classes(["z", "c", "b", "a"], splits) == ["z", "c", "a"]

@@ -1,7 +1,9 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -9,6 +11,7 @@ import torch
 from timbre.model_file import FORMAT, KEY, ModelCard, load_model, save_model
 from timbre.networks import build_network
 from timbre.problems import InputError
+from timbre.rejection import Rejection, find_landmarks
 
 SIZES: dict[str, Any] = {
     "n_classes": 3,
@@ -26,6 +29,10 @@ CARD = ModelCard(
     features={"sample_rate": 8000, "top_db": 80.0, "code": "x"},
     trained={"best_epoch": 3},
     fingerprint="0" * 64,
+    temperature=1.7,
+    rejection=Rejection(
+        "cosine", 0.3, find_landmarks(np.eye(8)[:4].astype(np.float64), np.array([0, 1, 2, 0]), 3)
+    ),
 )
 
 
@@ -42,7 +49,11 @@ def test_a_model_comes_back_with_its_card_and_its_answers(tmp_path: Path) -> Non
     network.eval()
     save_model(tmp_path / "m.safetensors", network, CARD)
     loaded, card = load_model(tmp_path / "m.safetensors")
-    assert card == CARD
+    own, written = card.rejection, CARD.rejection
+    assert replace(card, rejection=written) == CARD
+    assert (own.score, own.threshold) == ("cosine", 0.3)
+    for name, array in vars(written.landmarks).items():
+        np.testing.assert_array_equal(getattr(own.landmarks, name), array, strict=True)
     assert not loaded.training
     log_mel = torch.rand(2, 1, 16, 40) * -80
     assert torch.equal(loaded(log_mel), network(log_mel))
@@ -102,4 +113,10 @@ def test_weights_of_another_architecture_are_refused(model: Path) -> None:
 def test_an_unknown_network_is_refused(model: Path) -> None:
     rewrite(model, network="os.system")
     with pytest.raises(InputError, match="not a usable Timbre model"):
+        load_model(model)
+
+
+def test_a_rejection_that_this_version_does_not_know_is_refused(model: Path) -> None:
+    rewrite(model, rejection={"score": "entropy", "threshold": 0.0})
+    with pytest.raises(InputError, match="no rejection score is named 'entropy'"):
         load_model(model)

@@ -85,3 +85,14 @@ def test_a_broken_file_is_explained(tmp_path: Path, text: str, message: str) -> 
 def test_a_missing_file_is_explained(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is missing: run from the repository's top folder"):
         read_section("example", Example, tmp_path / "params.yaml")
+
+
+def test_a_stage_that_needs_part_of_a_section_is_given_its_own_keys_alone(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("example:\n  lr: 0.1\n  epochs: 3\n  kind: first\n  fast: true\n  other: 1\n")
+    assert read_section("example", Example, path, own_keys=True).epochs == 3
+    with pytest.raises(InputError, match=r"example\.other: unknown key"):
+        read_section("example", Example, path)
+    path.write_text("example:\n  lr: 0.1\n  epoch: 3\n  kind: first\n  fast: true\n")
+    with pytest.raises(InputError, match=r"example\.epochs: missing: add it"):
+        read_section("example", Example, path, own_keys=True)

@@ -15,14 +15,16 @@ from torch import nn
 
 from stages import encode_labels, extract_spectrograms
 from timbre import predict
+from timbre.answers import Floats
 from timbre.audio import Waveform
 from timbre.clips import read_classes, read_clips
+from timbre.confidence import measure_confidence
 from timbre.dataset import SpectrogramDataset, find_windows, load_dataset, mean_and_std
 from timbre.log_mel import LogMel
 from timbre.model_file import ModelCard, load_model, save_model
-from timbre.networks import build_network
-from timbre.predict import Classifier, Probs, read_features
-from timbre.prediction import clip_probs
+from timbre.networks import Network, build_network
+from timbre.predict import Classifier, read_features
+from timbre.prediction import ask
 from timbre.problems import InputError
 from timbre.shards import read_index, shard_paths
 
@@ -60,7 +62,8 @@ class Trained:
 
     model: Path
     clips: list[Path]
-    probs: Probs
+    probs: Floats
+    known: Floats
 
 
 @pytest.fixture(scope="module", params=["all", "first"])
@@ -86,12 +89,14 @@ def train(folder: Path, windows: str) -> Trained:
     found = find_windows(folder / "spectrograms", table.clip_id.tolist())
     dataset = load_dataset(found, table.target.to_numpy())
     network = fit(dataset)
+    temperature, rejection = measure_confidence(network, dataset, dataset, 5)
     features = read_index(shard_paths(folder / "spectrograms")[0]).attributes
-    card = ModelCard(read_classes(labels), "cnn", SIZES, features, {}, "0" * 64)
+    classes, written = read_classes(labels), "0" * 64
+    card = ModelCard(classes, "cnn", SIZES, features, {}, written, temperature, rejection)
     save_model(folder / "m.safetensors", network, card)
     paths = [corpus / path for path in table.path]
-    probs = clip_probs(network, dataset, len(table), batch_size=5)
-    return Trained(folder / "m.safetensors", paths, probs)
+    answers = ask(network, dataset, batch_size=5).of_clips(temperature)
+    return Trained(folder / "m.safetensors", paths, answers.probs, rejection.scores(answers))
 
 
 def write_corpus(corpus: Path) -> None:
@@ -106,7 +111,7 @@ def write_corpus(corpus: Path) -> None:
     (corpus / "filespaths.csv").write_text("\n".join(rows) + "\n")
 
 
-def fit(dataset: SpectrogramDataset) -> nn.Module:
+def fit(dataset: SpectrogramDataset) -> Network:
     torch.manual_seed(0)
     network = build_network("cnn", **SIZES)
     network.normalise.set_statistics(*mean_and_std(dataset))
@@ -126,6 +131,39 @@ def test_an_answer_is_what_evaluate_scores(trained: Trained) -> None:
     np.testing.assert_allclose(probs, trained.probs, atol=1e-6, rtol=0)
     np.testing.assert_allclose(probs.sum(axis=1), 1)
     assert np.ptp(probs, axis=0).min() > 0.2  # clips that are told apart: the law has content
+
+
+def test_a_clip_is_unknown_where_its_score_is_below_the_models_threshold(trained: Trained) -> None:
+    classifier = Classifier.load(trained.model)
+    threshold = load_model(trained.model)[1].rejection.threshold
+    for path, probs, known in zip(trained.clips, trained.probs, trained.known, strict=True):
+        answer = classifier.answer(path)
+        assert answer.score == pytest.approx(known, rel=1e-3, abs=1e-3)
+        assert answer.is_known == (answer.score >= threshold)
+        assert answer.likeliest == classifier.classes[probs.argmax()]
+        assert answer.label == (answer.likeliest if answer.is_known else "unknown")
+
+
+@pytest.mark.parametrize(("threshold", "label"), [(-1e9, "likeliest"), (1e9, "unknown")])
+def test_a_threshold_that_all_or_none_reach_makes_all_or_none_known(
+    trained: Trained, tmp_path: Path, threshold: float, label: str
+) -> None:
+    rejection = load_model(trained.model)[1].rejection
+    model = rewritten(trained, tmp_path, rejection=replace(rejection, threshold=threshold))
+    answer = Classifier.load(model).answer(trained.clips[0])
+    assert answer.label == (answer.likeliest if label == "likeliest" else label)
+
+
+def test_a_higher_temperature_makes_less_sure_and_changes_no_likeliest_class(
+    trained: Trained, tmp_path: Path
+) -> None:
+    cold, hot = (
+        Classifier.load(rewritten(trained, tmp_path, temperature=t)).answer(trained.clips[0])
+        for t in (1.0, 10.0)
+    )
+    assert hot.probs.max() < cold.probs.max()
+    assert hot.likeliest == cold.likeliest
+    assert hot.score == cold.score
 
 
 def test_a_classifier_names_its_classes_in_the_order_of_its_answers(trained: Trained) -> None:
@@ -273,6 +311,11 @@ def test_parts_that_do_not_fit_are_refused(trained: Trained, tmp_path: Path) -> 
         Classifier.load(model)
     model = rewritten(trained, tmp_path, classes=["a", "b"])
     with pytest.raises(InputError, match="its network tells 3 classes apart, not 2: retrain"):
+        Classifier.load(model)
+    rejection = load_model(trained.model)[1].rejection
+    fewer = replace(rejection.landmarks, means=rejection.landmarks.means[:2])
+    model = rewritten(trained, tmp_path, rejection=replace(rejection, landmarks=fewer))
+    with pytest.raises(InputError, match="its landmarks are not of its network's embeddings: "):
         Classifier.load(model)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,6 +12,8 @@ from stages.split import main
 from timbre.clips import CLIP_COLUMNS, read_splits, write_clips
 from timbre.problems import InputError
 
+Metrics = dict[str, Any]
+
 GROUPED = {
     "method": "grouped",
     "train": 0.5,
@@ -19,7 +22,9 @@ GROUPED = {
     "seed": 0,
     "n_folds": 0,
     "fold": 0,
+    "seen": 0.0,
 }
+ALL_KNOWN = {"unknown": [], "unknown_folds": 0, "unknown_fold": 0}
 
 
 def clips(n_groups: int = 4, split: str = "") -> pd.DataFrame:
@@ -52,9 +57,11 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(tmp_path)
 
 
-def run(table: pd.DataFrame, **changes: object) -> tuple[pd.DataFrame, object]:
-    """Run the stage with GROUPED and `changes`; give splits.csv and the metrics."""
-    Path("params.yaml").write_text(yaml.safe_dump({"split": GROUPED | changes}), encoding="utf-8")
+def run(table: pd.DataFrame, **changes: object) -> tuple[pd.DataFrame, Metrics]:
+    """Run the stage with GROUPED, ALL_KNOWN and `changes`; give splits.csv and the metrics."""
+    evaluate = {key: changes.pop(key, value) for key, value in ALL_KNOWN.items()}
+    params = {"split": GROUPED | changes, "evaluate": evaluate | {"top_k": "read by another stage"}}
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     write_clips(table, Path("data/clips.csv"))
     main(Path("data/clips.csv"), Path("data/splits.csv"), Path("metrics/split.json"))
     metrics = Path("metrics/split.json").read_text(encoding="utf-8")
@@ -107,7 +114,6 @@ def test_leaks_are_counted_shown_and_warned_of(
     copies = int((splits.groupby(audio)["split"].nunique() > 1).sum())
     assert torn > 0
     assert copies > 0
-    assert isinstance(metrics, dict)
     assert metrics["leaks"] == {"audio": copies, "group": torn}
     output, errors = capsys.readouterr()
     assert output.endswith(f"; leaks: {copies} audio, {torn} groups\n")
@@ -146,6 +152,12 @@ def test_shares_may_be_spelled_as_dvc_writes_them() -> None:
     ("changes", "problems"),
     [
         ({"train": 0.6}, ["split: train + val + test must be 1, not 1.1"]),
+        ({"seen": 0.6}, ["split.seen: Input should be less than or equal to 0.5 (got 0.6)"]),
+        ({"unknown_fold": 1}, ["evaluate: unknown_fold must be 0 without unknown_folds, not 1"]),
+        (
+            {"unknown": [7]},
+            ["evaluate.unknown.0: Input should be a valid string (got 7)"],
+        ),
         ({"fold": 1}, ["split: fold must be 0 without n_folds, not 1"]),
         ({"n_folds": 5, "fold": 5}, ["split: fold must be below n_folds = 5, not 5"]),
         (
@@ -182,3 +194,73 @@ def test_nothing_is_written_when_a_class_cannot_be_split() -> None:
     ]
     assert not Path("data/splits.csv").exists()
     assert not Path("metrics/split.json").exists()
+
+
+def three_classes() -> pd.DataFrame:
+    """`clips`, and the class "cello", whose groups hold clips of "alto" as well."""
+    table = clips()
+    more = clips()[lambda rows: rows["label"] == "alto"]
+    more = more.assign(
+        clip_id=more["clip_id"].str.replace("alto", "cello"),
+        path=more["path"].str.replace("alto", "cello"),
+        sha256=more["sha256"] + "cello",
+        label="cello",
+    )
+    table["target"] = table["label"].map({"alto": 0, "bass": 1})
+    both: pd.DataFrame = pd.concat([table, more.assign(target=2)], ignore_index=True)
+    return both
+
+
+def test_a_class_held_out_is_unknown_and_the_known_are_split_as_if_it_were_not_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    splits, metrics = run(three_classes(), unknown=["alto"])
+    held_out = splits["label"] == "alto"
+    assert (splits["split"] == "unknown").tolist() == held_out.tolist()
+    assert (splits["target"] == -1).tolist() == held_out.tolist()
+    assert splits.loc[~held_out, "target"].tolist() == (
+        splits.loc[~held_out, "label"].map({"bass": 0, "cello": 1}).tolist()
+    )
+    assert metrics["unknown"] == {"clips": 16, "groups": 4, "classes": 1}
+    assert metrics["train"]["classes"] == 2
+    assert metrics["leaks"] == {"audio": 0, "group": 0}
+    assert "unknown 16 clips" in capsys.readouterr().out
+    others = three_classes()[lambda rows: rows["label"] != "alto"]
+    alone, _ = run(others.assign(target=others["target"] - 1))
+    pd.testing.assert_frame_equal(splits[~held_out].reset_index(drop=True), alone)
+
+
+def test_classes_are_unknown_in_turn() -> None:
+    found = [
+        set(splits.loc[splits["split"] == "unknown", "label"])
+        for fold in range(3)
+        for splits, _ in [run(three_classes(), unknown_folds=3, unknown_fold=fold)]
+    ]
+    assert found == [{"alto"}, {"bass"}, {"cello"}]
+
+
+def test_a_class_that_is_not_there_cannot_be_unknown() -> None:
+    assert problems_of(clips(), unknown=["basso"]) == [
+        "evaluate.unknown: no class is named 'basso': did you mean 'bass'?"
+    ]
+
+
+@pytest.mark.parametrize("method", ["grouped", "hashed"])
+def test_some_training_clips_are_set_aside_and_change_no_other_split(method: str) -> None:
+    table = clips(n_groups=20)
+    plain, _ = run(table, method=method)
+    splits, metrics = run(table, method=method, seen=0.3)
+    seen = splits["split"] == "seen"
+    assert metrics["seen"]["clips"] == seen.sum() > 0
+    assert set(plain.loc[seen, "split"]) == {"train"}
+    assert splits.loc[~seen, "split"].tolist() == plain.loc[~seen, "split"].tolist()
+    assert set(splits.loc[seen, "group"]) <= set(splits.loc[splits["split"] == "train", "group"])
+    assert metrics["leaks"] == {"audio": 0, "group": 0}
+
+
+@pytest.mark.parametrize("method", ["random", "stratified", "column"])
+def test_where_groups_are_split_no_clip_is_set_aside(method: str) -> None:
+    table = clips(n_groups=20).assign(split=["train", "train", "val", "test"] * 40)
+    splits, metrics = run(table, method=method, seen=0.5)
+    assert set(splits["split"]) == {"train", "val", "test"}
+    assert "seen" not in metrics

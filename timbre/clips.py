@@ -1,6 +1,7 @@
 """What passes between the stages as text: clips.csv, splits.csv, the classes of labels.json."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,8 @@ import pandas as pd
 from timbre.problems import InputError
 
 SPLITS = ("train", "val", "test")
+UNKNOWN = "unknown"  # the split of clips whose class is kept from training
+SEEN = "seen"  # the split of clips that are kept from training while their group is in it
 
 CLIP_COLUMNS = {
     "clip_id": "str",  # path below the audio folder, posix, NFC: names the clip everywhere
@@ -26,9 +29,9 @@ CLIP_COLUMNS = {
 SPLIT_COLUMNS = {
     "clip_id": "str",
     "label": "str",
-    "target": "int64",
+    "target": "int64",  # index of label among the known classes; -1: unknown
     "group": "str",
-    "split": "str",  # train, val or test
+    "split": "str",  # train, val or test; seen or unknown, which are kept from all three
 }
 
 
@@ -58,6 +61,15 @@ def read_classes(path: Path) -> list[str]:
         return [str(label) for label in document["classes"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(_unusable(path, error)) from None
+
+
+def known_classes(classes: Sequence[str], splits: pd.DataFrame) -> list[str]:
+    """Return the `classes` of labels.json that are not unknown, each at the place of its target.
+
+    `splits` as read from splits.csv.
+    """
+    unknown = set(splits.loc[splits["split"] == UNKNOWN, "label"])
+    return [label for label in classes if label not in unknown]
 
 
 def write_clips(clips: pd.DataFrame, path: Path) -> None:

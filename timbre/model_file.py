@@ -1,19 +1,21 @@
 """The trained model as one file that describes itself: weights and JSON, nothing that executes."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
-from torch import nn
 
 from timbre.atomic import replacing
-from timbre.networks import build_network
+from timbre.networks import Network, build_network
 from timbre.problems import InputError
+from timbre.rejection import Landmarks, Rejection
 
-FORMAT = 2  # 2: blocks pool before they normalise
+FORMAT = 3  # 3: temperature, rejection, and an output layer of its own
+LANDMARK = "landmark."  # begins the name of a tensor that is not the network's
 KEY = "timbre"  # one key: safetensors keeps several in no fixed order, and bytes would differ
 
 
@@ -27,17 +29,23 @@ class ModelCard:
     features: dict[str, str | int | float]  # all that made the spectrograms it was trained on
     trained: dict[str, Any]  # the training settings, the best epoch and its scores
     fingerprint: str  # SHA-256 over all inputs of the training, independent of git
+    temperature: float  # divides the logits, so that probabilities are true; from validation clips
+    rejection: Rejection  # tells clips of other classes apart
 
 
-def save_model(path: Path, network: nn.Module, card: ModelCard) -> None:
-    """Write weights, normalisation and card; the same content gives the same bytes."""
+def save_model(path: Path, network: Network, card: ModelCard) -> None:
+    """Write weights, normalisation, landmarks and card; the same content gives the same bytes."""
     tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
-    text = json.dumps({"format": FORMAT, **asdict(card)}, sort_keys=True, ensure_ascii=False)
+    landmarks = vars(card.rejection.landmarks)
+    tensors |= {LANDMARK + name: torch.from_numpy(array) for name, array in landmarks.items()}
+    own = {"score": card.rejection.score, "threshold": card.rejection.threshold}
+    document = {"format": FORMAT, **vars(card), "rejection": own}
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False)
     with replacing(path) as temporary:
         safetensors.torch.save_file(tensors, temporary, metadata={KEY: text})
 
 
-def load_model(path: Path) -> tuple[nn.Module, ModelCard]:
+def load_model(path: Path) -> tuple[Network, ModelCard]:
     """Read a model file; the network is in evaluation mode, on the CPU.
 
     Raises InputError for a file that is no Timbre model, is damaged, or is of another format.
@@ -49,7 +57,10 @@ def load_model(path: Path) -> tuple[nn.Module, ModelCard]:
         found = document.pop("format")
         if found != FORMAT:
             raise InputError(f"{path}: model format {found}, this version reads {FORMAT}: retrain")
-        card = ModelCard(**document)
+        own = document.pop("rejection")
+        marks = {mark.name: tensors.pop(LANDMARK + mark.name).numpy() for mark in fields(Landmarks)}
+        rejection = Rejection(own["score"], float(own["threshold"]), Landmarks(**marks))
+        card = ModelCard(**document, rejection=rejection)
         network = build_network(card.network, **card.sizes)
         network.load_state_dict(tensors)
     except FileNotFoundError:

@@ -31,11 +31,16 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 
 def read_section(
-    name: str, model: type[AnySection], path: Path = Path("params.yaml")
+    name: str,
+    model: type[AnySection],
+    path: Path = Path("params.yaml"),
+    *,
+    own_keys: bool = False,
 ) -> AnySection:
-    """Read section `name` of the YAML file `path` into `model`.
+    """Read section `name` of the YAML file `path` into `model`; with `own_keys`, only its keys.
 
-    Raises InputError with one line a problem: the key, the value, what is allowed.
+    `own_keys` is for a stage that needs part of a section; another one checks the whole. Raises
+    InputError with one line a problem: the key, the value, what is allowed.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -45,8 +50,11 @@ def read_section(
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict) or not isinstance(document.get(name), dict):
         raise InputError(f"{path}: section '{name}' is missing or not a mapping")
+    values = document[name]
+    if own_keys:
+        values = {key: value for key, value in values.items() if key in model.model_fields}
     try:
-        return model.model_validate(document[name])
+        return model.model_validate(values)
     except ValidationError as error:
         raise InputError(_lines(name, model, error, path)) from None
 

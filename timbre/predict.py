@@ -3,8 +3,8 @@
     from timbre.predict import Classifier
 
     classifier = Classifier.load(Path("models/timbre.safetensors"))
-    probs = classifier.probs(Path("clip.wav"))
-    print(classifier.classes[probs.argmax()])
+    answer = classifier.answer(Path("clip.wav"))
+    print(answer.label, answer.likeliest, answer.probs.max())
 
 Imports nothing that is slow but torch: a program that asks once pays for each import.
 """
@@ -19,13 +19,15 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
+from timbre.answers import Answers, ClipAnswers, Floats
 from timbre.audio import AudioError, Waveform, load, resample
 from timbre.device import choose_device
 from timbre.log_mel import LogMel
-from timbre.model_file import load_model
+from timbre.model_file import ModelCard, load_model
+from timbre.networks import Network
 from timbre.problems import InputError
+from timbre.rejection import UNKNOWN
 from timbre.windows import Windowing, cut
 
 WINDOWS_AT_A_TIME = 32  # a long file's spectrograms never lie in memory all at once
@@ -58,19 +60,32 @@ class Features(Windowing):
             yield np.stack(log_mels)[:, None]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of one clip."""
+
+    likeliest: str  # of the classes that it knows
+    probs: Probs  # (n_classes,), calibrated
+    score: float  # how known the clip looks, on the scale of this model's rejection
+    is_known: bool  # whether the score reaches the model's threshold
+
+    @property
+    def label(self) -> str:
+        """Return the likeliest class, or "unknown" for a clip that looks like none of them."""
+        return self.likeliest if self.is_known else UNKNOWN
+
+
 class Classifier:
     """A trained network with its classes and its features.
 
     Its answer for a clip is what `evaluate` scores: the mean over the probabilities of the windows.
     """
 
-    def __init__(self, network: nn.Module, classes: list[str], features: Features) -> None:
-        """Take a network in evaluation mode, whose logits are in the order of `classes`.
-
-        It runs where it lies.
-        """
-        self.classes = classes
+    def __init__(self, network: Network, card: ModelCard, features: Features) -> None:
+        """Take a network in evaluation mode, which runs where it lies."""
+        self.classes = card.classes
         self.features = features
+        self._card = card
         self._network = network
         self._device = next(network.parameters()).device
 
@@ -85,7 +100,7 @@ class Classifier:
         network, card = load_model(path)
         try:
             features = read_features(card.features)
-            classifier = cls(network.to(where, torch.float32), card.classes, features)
+            classifier = cls(network.to(where, torch.float32), card, features)
             classifier._try_out()
         except InputError as error:
             raise InputError(f"{path}: {problem}: retrain" for problem in error.problems) from None
@@ -96,6 +111,17 @@ class Classifier:
 
         Raises InputError, which names the file, if it holds no usable audio.
         """
+        return self.answer(path).probs
+
+    def probs_of(self, waveform: Waveform, sample_rate: int) -> Probs:
+        """Return the probabilities `(n_classes,)` for a waveform, as `answer_of` takes it."""
+        return self.answer_of(waveform, sample_rate).probs
+
+    def answer(self, path: Path) -> Answer:
+        """Return the answer for an audio file.
+
+        Raises InputError, which names the file, if it holds no usable audio.
+        """
         if not path.is_file():
             raise InputError(f"{path}: no such file")
         rate = self.features.front_end.sample_rate
@@ -103,10 +129,10 @@ class Classifier:
             waveform = load(path, rate, self.features.heard_seconds())
         except AudioError as error:
             raise InputError(f"{path}: {error}") from None
-        return self._probs(waveform)
+        return self._answer(waveform)
 
-    def probs_of(self, waveform: Waveform, sample_rate: int) -> Probs:
-        """Return the probabilities `(n_classes,)` for a mono waveform `(n_samples,)`, full scale 1.
+    def answer_of(self, waveform: Waveform, sample_rate: int) -> Answer:
+        """Return the answer for a mono waveform `(n_samples,)`, full scale 1.
 
         `sample_rate` in Hz. Raises InputError for what is no such waveform.
         """
@@ -114,32 +140,41 @@ class Classifier:
         seconds = self.features.heard_seconds()
         heard = waveform if seconds is None else waveform[: round(seconds * sample_rate)]
         heard = np.ascontiguousarray(heard, np.float32)
-        return self._probs(resample(heard, sample_rate, self.features.front_end.sample_rate))
+        return self._answer(resample(heard, sample_rate, self.features.front_end.sample_rate))
 
-    def _probs(self, waveform: Waveform) -> Probs:
-        total, n_windows = np.zeros(len(self.classes)), 0
-        for log_mel in self.features.log_mels(waveform):
-            total += self._window_probs(log_mel).sum(axis=0)
-            n_windows += len(log_mel)
-        return total / n_windows
+    def _answer(self, waveform: Waveform) -> Answer:
+        clip, rejection = self._ask(waveform), self._card.rejection
+        probs, scores = clip.probs[0].astype(np.float64), rejection.scores(clip)
+        likeliest, is_known = self.classes[probs.argmax()], bool(rejection.accepts(scores)[0])
+        return Answer(likeliest, probs, float(scores[0]), is_known)
 
-    def _window_probs(self, log_mel: npt.NDArray[np.float16]) -> Probs:
+    def _ask(self, waveform: Waveform) -> ClipAnswers:
+        asked = [self._ask_some(log_mel) for log_mel in self.features.log_mels(waveform)]
+        logits, embeddings = zip(*asked, strict=True)
+        one_clip = np.zeros(sum(map(len, logits)), np.int64)
+        answers = Answers(np.concatenate(logits), np.concatenate(embeddings), one_clip)
+        return answers.of_clips(self._card.temperature)
+
+    def _ask_some(self, log_mel: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
         with torch.inference_mode(), one_thread_for_few(len(log_mel)):
-            logits = self._network(torch.from_numpy(log_mel).to(self._device, torch.float32))
+            windows = torch.from_numpy(log_mel).to(self._device, torch.float32)
+            embedding = self._network.embed(windows)
             # To the CPU first: Apple's GPU has no float64.
-            probs: Probs = logits.cpu().double().softmax(dim=1).numpy()
-        return probs
+            logits = self._network.output(embedding).cpu().double()
+        return logits.numpy(), embedding.cpu().numpy()
 
     def _try_out(self) -> None:
         """Ask for a window of silence. Raises InputError if network, features, classes disagree."""
-        silence = next(self.features.log_mels(np.zeros(1, np.float32)))
         try:
-            n_logits = self._window_probs(silence).shape[1]
+            silence = self._ask(np.zeros(1, np.float32))
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"its network does not take its features ({reason})") from None
+        n_logits, landmarks = silence.probs.shape[1], self._card.rejection.landmarks
         if n_logits != len(self.classes):
             raise InputError(f"its network tells {n_logits} classes apart, not {len(self.classes)}")
+        if landmarks.means.shape != (n_logits, silence.embeddings.shape[1]):
+            raise InputError("its landmarks are not of its network's embeddings")
 
 
 def read_features(said: Mapping[str, str | int | float]) -> Features:

@@ -149,7 +149,7 @@ def hashed(clips: pd.DataFrame, fractions: FloatArray, seed: int) -> IntArray:
     Raises InputError if identical audio has two groups that fall into different parts.
     """
     keys = clips["table_group"].where(clips["table_group"] != "", clips["sha256"])
-    place = {key: _unit_hash(f"{seed}:{key}") for key in keys.unique()}
+    place = {key: unit_hash(f"{seed}:{key}") for key in keys.unique()}
     bounds = np.cumsum(fractions)[:-1]
     parts = np.searchsorted(bounds, keys.map(place).to_numpy(float), side="right")
     problems = _torn_audio(clips, parts)
@@ -158,7 +158,7 @@ def hashed(clips: pd.DataFrame, fractions: FloatArray, seed: int) -> IntArray:
     return parts
 
 
-def _unit_hash(text: str) -> float:
+def unit_hash(text: str) -> float:
     """Hash to [0, 1): SHA-256's first 53 bits, as many as a float holds, so that 1 is not hit."""
     head = hashlib.sha256(text.encode()).digest()[:8]
     return (int.from_bytes(head) >> 11) / 2**53
