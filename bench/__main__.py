@@ -31,8 +31,9 @@ MODULES = {
     "accuracy": "bench.training_time",
     "time_to_accuracy": "bench.training_time",
     "scaling": "bench.scaling",
+    "coverage": "bench.coverage",
 }
-LONG = ("accuracy", "time_to_accuracy", "scaling")  # a quarter of an hour each, or more
+LONG = ("accuracy", "time_to_accuracy", "scaling", "coverage")  # a quarter of an hour each, or more
 
 
 def main(arguments: list[str]) -> int:

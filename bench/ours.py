@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from timbre.dataset import SpectrogramDataset
-    from timbre.networks import CompactCNN, NotebookCNN
+    from timbre.layers import Network
     from timbre.training import Training
 
 LEARNING_RATE = 1e-3
@@ -92,9 +92,7 @@ def shuffled_batches(
     return batches(dataset, batch_size, torch.randperm(len(dataset), generator=generator))
 
 
-def default_network(
-    folder: Path, train: "SpectrogramDataset", seed: int = 0
-) -> "CompactCNN | NotebookCNN":
+def default_network(folder: Path, train: "SpectrogramDataset", seed: int = 0) -> "Network":
     """Build the network of params.yaml for a split, normalised by it, as train_cnn does."""
     import torch
 
@@ -118,7 +116,7 @@ def training(
     """Put a training together as train_cnn does."""
     import torch
 
-    from stages.train_cnn import Train, plan
+    from stages.train_cnn import Train, augmentation, plan
     from timbre.device import choose_precision
     from timbre.params import read_section
 
@@ -127,8 +125,11 @@ def training(
     precision = choose_precision(settings.precision, device)
     network = default_network(folder, train, seed)
     n_classes = int(train.targets.max()) + 1
-    floor_db = -float(params()["extract"]["top_db"])
-    return plan(settings, network, n_classes, train, val, device, precision, floor_db)
+    from timbre.shards import read_index, shard_paths
+
+    features = read_index(shard_paths(folder / "data" / "spectrograms")[0]).attributes
+    changes = augmentation(settings, features)
+    return plan(settings, network, n_classes, train, val, device, precision, changes)
 
 
 def train_epoch(run: "Training", number: int) -> None:
@@ -148,6 +149,7 @@ def save_untrained(folder: Path, train: "SpectrogramDataset", path: Path) -> Non
     """Write a model file whose network was never trained: what it costs to ask is the same."""
     from stages.train_cnn import Train, network_sizes
     from timbre.clips import read_classes
+    from timbre.confidence import measure_confidence
     from timbre.model_file import ModelCard, save_model
     from timbre.params import read_section
     from timbre.shards import read_index, shard_paths
@@ -156,8 +158,10 @@ def save_untrained(folder: Path, train: "SpectrogramDataset", path: Path) -> Non
     classes = read_classes(folder / "data" / "labels.json")
     features = read_index(shard_paths(folder / "data" / "spectrograms")[0]).attributes
     sizes = network_sizes(settings, len(classes), train)
-    card = ModelCard(classes, settings.model, sizes, features, {}, "")
-    save_model(path, default_network(folder, train).eval(), card)
+    network = default_network(folder, train).eval()
+    confidence = measure_confidence(network, train, train, settings.batch_size)
+    card = ModelCard(classes, settings.model, sizes, features, {}, "", *confidence)
+    save_model(path, network, card)
 
 
 PREDICT = (

@@ -22,8 +22,8 @@ from timbre.atomic import write_json
 from timbre.clips import SEEN, UNKNOWN, known_classes, read_classes, read_splits
 from timbre.dataset import find_windows, map_dataset
 from timbre.held_out import HeldOut
+from timbre.layers import Network
 from timbre.model_file import ModelCard, load_model
-from timbre.networks import Network
 from timbre.params import read_section
 from timbre.prediction import ask
 from timbre.problems import InputError

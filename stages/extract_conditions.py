@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 import scipy
-from pydantic import Field, field_validator
+from pydantic import Field
 from tqdm import tqdm
 
 from timbre import command
@@ -57,6 +57,7 @@ VALUE_MODULES = tuple(
         *("levels", "noise", "rooms", "tempo"),
     )
 )
+KEY = "params.yaml: robustness.conditions"
 FEW_CLIPS = 2  # computed in less time than it takes to start workers
 
 
@@ -67,26 +68,18 @@ class Robustness(Section):
     max_clips: int = Field(ge=0)  # of the test split, chosen by a hash of their id; 0: all
     seed: int = Field(ge=0)  # of noise, rooms and all other chance
 
-    @field_validator("conditions")
-    @classmethod
-    def _known(cls, conditions: list[str]) -> list[str]:
-        try:
-            parse_all(conditions)
-        except InputError as error:
-            raise ValueError("; ".join(error.problems)) from None
-        return conditions
-
 
 def main(root: Path, clips: Path, splits: Path, spectrograms: Path, conditions: Path) -> None:
     """Fill `conditions` with one shard a condition of the test clips below `root`."""
     params = read_section("robustness", Robustness)
+    wanted = known(params.conditions)
     index = read_index(shard_paths(spectrograms)[0])
     test = choose_clips(list_test_clips(root, clips, splits), params.max_clips, params.seed)
-    check_voices(params.conditions, test)
+    check_voices(wanted, test)
     voices = choose_voices(test, params.seed)
     attributes = {
         condition.name: describe(condition, index.attributes, params.seed, test, voices)
-        for condition in parse_all(params.conditions)
+        for condition in wanted
     }
     recipe = Recipe(
         attributes=attributes,
@@ -111,6 +104,14 @@ def main(root: Path, clips: Path, splits: Path, spectrograms: Path, conditions: 
     )
 
 
+def known(names: list[str]) -> list[Condition]:
+    """Return the conditions of these names. Raises InputError with one line a problem."""
+    try:
+        return parse_all(names)
+    except InputError as error:
+        raise InputError([f"{KEY}: {problem}" for problem in error.problems]) from None
+
+
 def list_test_clips(root: Path, clips: Path, splits: Path) -> list[Clip]:
     """Return the clips of the test split, in the order of clip_id."""
     table = read_clips(clips).set_index("clip_id")
@@ -124,13 +125,13 @@ def list_test_clips(root: Path, clips: Path, splits: Path) -> list[Clip]:
     return [Clip(clip_id, root / path, *others) for clip_id, path, *others in rows]
 
 
-def check_voices(names: list[str], test: list[Clip]) -> None:
+def check_voices(wanted: list[Condition], test: list[Clip]) -> None:
     """Raise InputError if babble is asked for and there is nobody to babble."""
-    babble = [condition.name for condition in parse_all(names) if condition.kind.needs_others]
+    babble = [condition.name for condition in wanted if condition.kind.needs_others]
     if babble and len({clip.sha256 for clip in test}) < 2:
         raise InputError(
-            f"params.yaml: robustness.conditions: '{babble[0]}' is made of other test clips, and "
-            "there are none: remove it, or enlarge the test split"
+            f"{KEY}: '{babble[0]}' is made of other test clips, and there are none: remove it, or "
+            "enlarge the test split"
         )
 
 

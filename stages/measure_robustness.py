@@ -20,8 +20,8 @@ from timbre.atomic import write_json
 from timbre.clips import known_classes, read_classes, read_splits
 from timbre.condition_names import parse
 from timbre.dataset import find_windows, map_dataset
+from timbre.layers import Network
 from timbre.model_file import ModelCard, load_model
-from timbre.networks import Network
 from timbre.prediction import ask
 from timbre.problems import InputError
 from timbre.shards import read_index, shard_paths

@@ -11,6 +11,7 @@ A killed run goes on after its last whole epoch and ends with the bytes of an un
 
 import shutil
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +24,9 @@ from torch import nn
 from timbre import command, curves
 from timbre.atomic import write_json
 from timbre.augmentation import Augmentation
-from timbre.clips import read_classes, read_splits
+from timbre.channel import Channel
+from timbre.clips import known_classes, read_classes, read_splits
+from timbre.confidence import measure_confidence
 from timbre.dataset import (
     SpectrogramDataset,
     find_windows,
@@ -43,13 +46,18 @@ from timbre.trainer import Trainer, balanced_weights
 from timbre.training import Training
 
 STAGING = Path(".timbre/train_cnn")
+# Of other recordings, by timbre.channel.
+IMITATIONS = (
+    *("equalise_db", "noise", "babble", "reverb", "distortion", "gate", "band_limit"),
+    *("raise_floor", "crop", "speed"),
+)
 PICTURE_SECONDS = 10.0  # between two pictures: one takes a tenth of a second, an epoch maybe one
 
 
 class Train(Section):
     """The section `train` of params.yaml."""
 
-    model: Literal["cnn", "notebook"]
+    model: Literal["cnn", "resnet", "notebook"]
     channels: list[int] = Field(min_length=1, max_length=6)  # of each convolution block
     stride: int = Field(ge=1, le=4)  # of the first convolution, both directions
     pool: int = Field(ge=1, le=4)  # of each block's max-pooling, both directions
@@ -61,7 +69,7 @@ class Train(Section):
     warmup: float = Field(ge=0, lt=1)  # share of all steps in which the rate rises
     weight_decay: float = Field(ge=0, le=1)
     max_grad_norm: float = Field(gt=0)  # longer gradients are shortened to it
-    batch_size: int = Field(ge=1)  # windows a step
+    batch_size: int = Field(ge=2)  # windows a step
     epochs: int = Field(ge=1)  # at most
     patience: int = Field(ge=0)  # epochs without a better validation loss; 0: never stop early
     label_smoothing: float = Field(ge=0, lt=1)
@@ -71,6 +79,16 @@ class Train(Section):
     n_masks: int = Field(ge=1)  # runs of each kind
     shift_frames: int = Field(ge=0)  # farthest shift in time; 0: off
     mixup: float = Field(ge=0)  # alpha of mixup's Beta distribution; 0: off
+    equalise_db: float = Field(ge=0, le=20)  # spread of random equalisation; 0: off
+    noise: float = Field(ge=0, le=1)  # share of the windows with noise added, as all down to crop
+    babble: float = Field(ge=0, le=1)  # other windows of the batch as background
+    reverb: float = Field(ge=0, le=1)
+    distortion: float = Field(ge=0, le=1)  # noise that follows the signal, as clipping, codecs add
+    gate: float = Field(ge=0, le=1)  # weak cells dropped, as by a codec
+    band_limit: float = Field(ge=0, le=1)  # high bands lost, or both ends as by a telephone
+    raise_floor: float = Field(ge=0, le=1)
+    crop: float = Field(ge=0, le=1)  # a shorter clip
+    speed: float = Field(ge=0, le=0.5)  # farthest change of speed, as a share; 0: off
     seed: int = Field(ge=0)
     device: str = Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     precision: Literal["auto", "float32", "bfloat16"]
@@ -92,9 +110,9 @@ def main(
     device = choose_device(params.device)
     precision = choose_precision(params.precision, device)
     where = f"{device.type} {precision}".replace("torch.", "")
-    classes = read_classes(labels)
     features = read_index(shard_paths(spectrograms)[0]).attributes
     table = read_splits(splits)
+    classes = known_classes(read_classes(labels), table)
     train = load_split(table, "train", spectrograms, params.memory_gb, device)
     val = load_split(table, "val", spectrograms, params.memory_gb, device)
     check_batch_size(params.batch_size, len(train))
@@ -102,8 +120,8 @@ def main(
     sizes = network_sizes(params, len(classes), train)
     network = build_network(params.model, **sizes)
     network.normalise.set_statistics(*mean_and_std(train))
-    floor_db = -float(features["top_db"])
-    training = plan(params, network, len(classes), train, val, device, precision, floor_db)
+    changes = augmentation(params, features)
+    training = plan(params, network, len(classes), train, val, device, precision, changes)
     inputs = [*shard_paths(spectrograms), splits, labels, Path(__file__)]
     fingerprint = fingerprint_of(inputs, f"{params!r} {where}")
 
@@ -120,9 +138,16 @@ def main(
     curves.write_csv(training.epochs, curves_csv)  # again: a run may be killed just before this
     draw_curves(training, curves_png)
     network.load_state_dict(training.best_weights)
-    summary = summarise(training, n_parameters(network))
+    temperature, rejection = measure_confidence(network, train, val, params.batch_size)
+    summary = {
+        **training.summary(),
+        "parameters": n_parameters(network),
+        "temperature": round(temperature, 6),
+    }
     trained = {**params.model_dump(), **summary, "on": where}
-    card = ModelCard(classes, params.model, sizes, features, trained, fingerprint)
+    card = ModelCard(
+        classes, params.model, sizes, features, trained, fingerprint, temperature, rejection
+    )
     save_model(model, network, card)
     write_json(summary, metrics)
     shutil.rmtree(STAGING)
@@ -153,6 +178,8 @@ def network_sizes(params: Train, n_classes: int, train: SpectrogramDataset) -> d
     shape = {"n_classes": n_classes, "n_mels": n_mels}
     if params.model == "notebook":
         return {**shape, "n_frames": n_frames}
+    if params.model == "resnet":
+        return {**shape, "dropout": params.dropout}
     shrink = params.stride * params.pool ** len(params.channels)
     if min(n_mels, n_frames) < shrink:
         raise InputError(
@@ -171,7 +198,7 @@ def plan(
     val: SpectrogramDataset,
     device: torch.device,
     precision: torch.dtype,
-    floor_db: float,
+    changes: Augmentation,
 ) -> Training:
     """Put the training together from its settings."""
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -201,15 +228,21 @@ def plan(
         learning_rate=partial(
             learning_rate, peak=params.lr, schedule=params.schedule, warmup=params.warmup
         ),
-        augmentation=Augmentation(
-            n_masks=params.n_masks,
-            mask_bands=params.mask_bands,
-            mask_frames=params.mask_frames,
-            shift_frames=params.shift_frames,
-            mixup=params.mixup,
-            floor_db=floor_db,
-        ),
+        augmentation=changes,
     )
+
+
+def augmentation(params: Train, features: Mapping[str, str | int | float]) -> Augmentation:
+    """Return the changes to training windows that were extracted with `features`."""
+    floor_db = -float(features["top_db"])
+    channel = Channel(
+        **params.model_dump(include=set(IMITATIONS)),
+        floor_db=floor_db,
+        hop_seconds=int(features["hop_length"]) / int(features["sample_rate"]),
+        mel_range=(float(features["fmin"]), float(features["fmax"])),
+    )
+    names = ("n_masks", "mask_bands", "mask_frames", "shift_frames", "mixup")
+    return Augmentation(channel=channel, floor_db=floor_db, **params.model_dump(include=set(names)))
 
 
 def class_weights(kind: str, train: SpectrogramDataset, n_classes: int) -> torch.Tensor:
@@ -226,22 +259,6 @@ def check_batch_size(batch_size: int, n_windows: int) -> None:
             f"params.yaml: train.batch_size: {batch_size} is more than the {n_windows} windows of "
             "the training split: lower it"
         )
-
-
-def summarise(training: Training, parameters: int) -> dict[str, Any]:
-    """Return the content of metrics/train.json."""
-    best = training.epochs[training.best_epoch - 1]
-    return {
-        "epochs": len(training.epochs),
-        "best_epoch": best.epoch,
-        "val_loss": round(best.val_loss, 6),
-        "val_accuracy": round(best.val_accuracy, 6),
-        "train_loss": round(best.train_loss, 6),
-        "train_accuracy": round(best.train_accuracy, 6),
-        "stopped_early": len(training.epochs) < training.n_epochs,
-        "overfitting_from": curves.overfitting_epoch(training.epochs),
-        "parameters": parameters,
-    }
 
 
 def print_summary(summary: dict[str, Any]) -> None:

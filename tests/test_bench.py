@@ -6,11 +6,12 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import machine, report
+from bench import coverage, machine, rejection, report
 from bench.__main__ import LONG, MODULES, main
 from bench.figures import Figure, ratio_figure, value_figure
 from bench.pairs import Comparison, Side, compare, repeat, untold
@@ -249,3 +250,40 @@ def test_an_unknown_benchmark_is_named_with_those_there_are(
     told = capsys.readouterr().err
     assert "no such benchmark: everything; there are: " in told
     assert all(name in told for name in MODULES)
+
+
+@pytest.mark.parametrize("spread", coverage.SIZES.values())
+def test_simulated_corpora_have_the_size_and_the_accuracy_that_they_shall_have(
+    spread: float,
+) -> None:
+    correct, groups = coverage.corpus(0.9, 4000, spread, np.random.default_rng(0))
+    sizes = np.bincount(groups)
+    assert len(sizes) == 4000
+    assert sizes.mean() == pytest.approx(coverage.N_CLIPS, rel=0.06)
+    assert np.log(sizes).std() == pytest.approx(spread, abs=0.06)
+    assert correct.mean() == pytest.approx(0.9, abs=0.02)
+
+
+def test_the_table_of_rejection_scores_is_written_between_its_marks_best_first() -> None:
+    runs = {
+        "worse": [rejection.Rates(0.6, 0.7, 0.5, 0.1, 0.4)],
+        "better": [
+            rejection.Rates(0.9, 0.9, 0.1, 0.05, 0.1),
+            rejection.Rates(0.7, 0.8, 0.2, 0.05, 0.2),
+        ],
+    }
+    text = rejection.markdown(runs, "reciters", 2, 1)
+    lines = text.splitlines()
+    assert lines[4:] == [
+        "| `better` | 0.8000 | 0.8500 | 0.8000 | 15.0 % | 5.0 % | 15.0 % |",
+        "| `worse` | 0.6000 | 0.7000 | 0.7000 | 50.0 % | 10.0 % | 40.0 % |",
+    ]
+    page = rejection.PAGE.read_text(encoding="utf-8")
+    assert rejection.with_table(rejection.with_table(page, "old"), text).count("`better`") == 1
+
+
+def test_rejection_is_compared_on_what_training_reads() -> None:
+    needed = rejection.needed_by("train_cnn")
+    assert needed[-1] == "train_cnn"
+    assert {"encode_labels", "split", "extract_spectrograms"} < set(needed)
+    assert "evaluate" not in needed

@@ -103,3 +103,8 @@ def test_a_better_quality_is_closer() -> None:
         for codec, value in ((codecs.vorbis, 0), (codecs.vorbis, 6), (codecs.vorbis, 10))
     ]
     assert errors == sorted(errors, reverse=True)
+
+
+@each_codec
+def test_a_sample_that_a_lower_rate_has_no_room_for_comes_back(codec: Codec, value: float) -> None:
+    assert codec(np.full(1, 0.5, np.float32), 192_000, value).shape == (1,)

@@ -107,7 +107,7 @@ def test_what_is_done_to_a_batch_reaches_no_later_one(folder: Path, make: Make) 
 def test_an_epoch_sees_each_window_once_in_the_order_given(folder: Path, make: Make) -> None:
     windows = dataset(make, folder, ["a", "b", "c", "d"])
     shuffled = list(batches(windows, 2, indices(4, 1, 0, 3, 2)))
-    assert [len(targets) for _, targets in shuffled] == [2, 2, 1]
+    assert [len(targets) for _, targets in shuffled] == [2, 3]  # none alone
     assert cells(torch.cat([log_mel for log_mel, _ in shuffled])) == [4, 1, 0, 3, 2]
     assert torch.cat([targets for _, targets in shuffled]).tolist() == [30, 10, 0, 20, 10]
     in_order = list(batches(windows, 3))

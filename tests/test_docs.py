@@ -124,7 +124,8 @@ def test_the_graph_has_exactly_the_edges_of_dvc_yaml() -> None:
 def test_the_stage_table_names_every_stage_and_its_section() -> None:
     told = {cells[0].strip("`"): cells[2:] for cells in rows(section("The pipeline"))}
     assert told == {
-        name: [f"`{key}`" for key in stage.get("params", [])] for name, stage in STAGES.items()
+        name: [", ".join(f"`{key}`" for key in keys)] if (keys := stage.get("params")) else []
+        for name, stage in STAGES.items()
     }
 
 

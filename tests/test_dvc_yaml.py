@@ -58,17 +58,15 @@ def stage_paths(stage: dict[str, Any], *kinds: str) -> list[str]:
     return [path for kind in kinds for path in paths_of(stage.get(kind, []))]
 
 
-def section_of(name: str) -> type[Section] | None:
+def sections_of(name: str) -> list[type[Section]]:
+    """The models of sections that a stage's script names: its own first, then those it shares."""
     module = importlib.import_module(f"stages.{name}")
-    own = [
+    found = {
         value
         for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, Section)
-        and value.__module__ == module.__name__
-    ]
-    assert len(own) <= 1
-    return own[0] if own else None
+        if isinstance(value, type) and issubclass(value, Section) and value is not Section
+    }
+    return sorted(found, key=lambda model: model.__module__ != module.__name__)
 
 
 @each_stage
@@ -102,21 +100,29 @@ def test_stage_files_are_exactly_the_stages() -> None:
 
 
 def test_params_sections_are_exactly_what_the_stages_read() -> None:
-    read = {section for stage in STAGES.values() for section in stage.get("params", [])}
+    read = {key for stage in STAGES.values() for key in stage.get("params", []) if "." not in key}
     assert read == set(PARAMS)
 
 
 @each_stage
 def test_a_section_holds_exactly_the_keys_of_its_model(name: str) -> None:
-    listed = STAGES[name].get("params", [])
-    model = section_of(name)
-    if model is None:
-        assert listed == []
-        return
-    assert len(listed) == 1
-    assert set(PARAMS[listed[0]]) == set(model.model_fields)
-    assert all(field.is_required() for field in model.model_fields.values())
-    model.model_validate(PARAMS[listed[0]])
+    whole = [key for key in STAGES[name].get("params", []) if "." not in key]
+    models = sections_of(name)
+    assert len(whole) == (1 if models else 0)
+    for section, model in zip(whole, models, strict=False):
+        assert set(PARAMS[section]) == set(model.model_fields)
+        assert all(field.is_required() for field in model.model_fields.values())
+        model.model_validate(PARAMS[section])
+
+
+@each_stage
+def test_single_keys_of_another_section_are_exactly_those_of_its_shared_model(name: str) -> None:
+    single = [key.split(".") for key in STAGES[name].get("params", []) if "." in key]
+    own, *shared = sections_of(name) or [Section]
+    needed = {key for model in shared for key in model.model_fields} - set(own.model_fields)
+    assert {key for _, key in single} == needed
+    for section, key in single:
+        assert key in PARAMS[section]
 
 
 @each_stage

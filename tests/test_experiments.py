@@ -60,6 +60,25 @@ def test_every_fold_is_queued_as_one_experiment(queue: Clone) -> None:
     assert queue.dvc("queue", "status").count("Queued") == 6
 
 
+def test_experiments_are_summed_up(experiment: tuple[Clone, str]) -> None:
+    clone = experiment[0]
+    scores = json.loads((clone.folder / "metrics" / "test.json").read_text("utf-8"))
+    done = clone.run("python", "-m", "timbre.summary", "--metric", "test.accuracy")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.startswith("1 run\n\n")
+    assert f"| test.accuracy | {100 * scores['accuracy']:.2f} % |" in done.stdout
+
+
+def test_a_commit_that_is_not_there_is_named_without_a_traceback(
+    experiment: tuple[Clone, str],
+) -> None:
+    done = experiment[0].run("python", "-m", "timbre.summary", "--rev", "v9")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout
+    assert "error: `dvc exp show --json --rev v9` failed: " in done.stdout
+    assert "v9" in done.stdout.split("failed: ")[1]
+
+
 @pytest.mark.parametrize(
     ("command", "shown"),
     [
@@ -94,8 +113,9 @@ def test_the_plots_hold_curves_and_confusion_matrix(
     val_loss = curves.splitlines()[1].split(",")[2]
     for text in ("Loss", "Accuracy", "Confusion", "cross-entropy (nats)", val_loss, *revisions):
         assert text in page
-    pictures = list((tmp_path / "html").rglob("*.png"))
-    assert len(pictures) == 2 * len(revisions)
+    pictures = {path.stem for path in (tmp_path / "html").rglob("*.png")}
+    shown = ("report", "learning_curves", "confusion", "reliability", "robustness")
+    assert pictures == {f"{revision}_plots_{name}" for revision in revisions for name in shown}
 
 
 def test_training_on_a_damaged_shard_ends_with_its_name(finished: Clone, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from timbre.networks import CompactCNN, Network, NotebookCNN, build_network, n_parameters
+from timbre.layers import Network
+from timbre.networks import CompactCNN, NotebookCNN, build_network, n_parameters
+from timbre.residual import ResidualCNN
 
 SIZES: dict[str, Any] = {
     "channels": [32, 64, 128],
@@ -40,10 +42,16 @@ def test_the_default_network_has_the_blocks_that_are_promised() -> None:
     assert isinstance(network.output, nn.Linear)
 
 
+def test_the_stronger_network_stays_below_five_million() -> None:
+    sizes = {"n_classes": 12, "n_mels": 128, "dropout": 0.1}
+    assert 1_000_000 < n_parameters(build_network("resnet", **sizes)) < 5_000_000
+
+
 @pytest.mark.parametrize(("n_mels", "n_frames"), [(128, 256), (64, 101), (37, 50), (40, 16)])
 def test_any_image_gives_one_logit_a_class(n_mels: int, n_frames: int) -> None:
-    network = CompactCNN(n_classes=5, n_mels=n_mels, **SIZES)
-    assert network(torch.zeros(3, 1, n_mels, n_frames)).shape == (3, 5)
+    log_mel = torch.zeros(3, 1, n_mels, n_frames)
+    assert CompactCNN(n_classes=5, n_mels=n_mels, **SIZES)(log_mel).shape == (3, 5)
+    assert ResidualCNN(n_classes=5, n_mels=n_mels, dropout=0.1)(log_mel).shape == (3, 5)
 
 
 def test_the_notebooks_network_gives_one_logit_a_class() -> None:
@@ -57,6 +65,7 @@ def test_the_notebooks_network_gives_one_logit_a_class() -> None:
         CompactCNN(n_classes=5, n_mels=16, **SIZES | {"channels": [4]}),
         CompactCNN(n_classes=5, n_mels=16, **SIZES | {"channels": [4], "hidden": []}),
         NotebookCNN(n_classes=5, n_mels=16, n_frames=24),
+        ResidualCNN(n_classes=5, n_mels=16, dropout=0.1),
     ],
 )
 def test_logits_are_what_the_output_layer_makes_of_the_embedding(network: Network) -> None:
@@ -67,8 +76,15 @@ def test_logits_are_what_the_output_layer_makes_of_the_embedding(network: Networ
     assert torch.equal(network.output(embedding), network(log_mel))
 
 
-def test_normalisation_lies_in_the_network() -> None:
-    network = CompactCNN(n_classes=3, n_mels=16, **SIZES | {"channels": [4]}).eval()
+@pytest.mark.parametrize(
+    "network",
+    [
+        CompactCNN(n_classes=3, n_mels=16, **SIZES | {"channels": [4]}),
+        ResidualCNN(n_classes=3, n_mels=16, dropout=0.1),
+    ],
+)
+def test_normalisation_lies_in_the_network(network: Network) -> None:
+    network.eval()
     log_mel = torch.rand(2, 1, 16, 20) * -80
     plain = network(log_mel)
     network.normalise.set_statistics(torch.full((16,), -7.0), torch.full((16,), 4.0))

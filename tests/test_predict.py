@@ -20,9 +20,10 @@ from timbre.audio import Waveform
 from timbre.clips import read_classes, read_clips
 from timbre.confidence import measure_confidence
 from timbre.dataset import SpectrogramDataset, find_windows, load_dataset, mean_and_std
+from timbre.layers import Network
 from timbre.log_mel import LogMel
 from timbre.model_file import ModelCard, load_model, save_model
-from timbre.networks import Network, build_network
+from timbre.networks import build_network
 from timbre.predict import Classifier, read_features
 from timbre.prediction import ask
 from timbre.problems import InputError
@@ -128,7 +129,8 @@ def test_an_answer_is_what_evaluate_scores(trained: Trained) -> None:
     classifier = Classifier.load(trained.model)
     probs = np.stack([classifier.probs(path) for path in trained.clips])
     assert probs.dtype == np.float64
-    np.testing.assert_allclose(probs, trained.probs, atol=1e-6, rtol=0)
+    # A batch of one is summed in another order than a batch of nine.
+    np.testing.assert_allclose(probs, trained.probs, atol=1e-5, rtol=0)
     np.testing.assert_allclose(probs.sum(axis=1), 1)
     assert np.ptp(probs, axis=0).min() > 0.2  # clips that are told apart: the law has content
 

@@ -6,7 +6,7 @@ from shard_files import write_shard
 from torch import nn
 
 from timbre.dataset import find_windows, map_dataset
-from timbre.networks import Network
+from timbre.layers import Network
 from timbre.prediction import ask
 from timbre.shards import ShardIndex, shard_name
 

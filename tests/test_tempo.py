@@ -28,6 +28,10 @@ def test_speed_changes_duration_and_pitch_by_its_factor(factor: float) -> None:
     assert np.std(fast) == pytest.approx(np.std(tone(440)), rel=0.01)
 
 
+def test_a_single_sample_is_left_however_fast_it_is_played() -> None:
+    assert change_speed(np.ones(1, np.float32), 2).shape == (1,)
+
+
 @pytest.mark.parametrize("rate", [8000, 16_000, 22_050, 44_100])
 @pytest.mark.parametrize("semitones", [-12, -0.5, 0.5, 3])
 def test_a_pitch_moves_by_its_semitones_and_the_duration_stays(rate: int, semitones: float) -> None:

@@ -10,16 +10,27 @@ import pytest
 import torch
 import yaml
 from shard_files import read_log_mel, write_shard
+from sklearn.metrics import roc_auc_score
 
 from stages import evaluate, train_cnn
-from timbre.clips import write_splits
+from timbre.answers import Answers
+from timbre.clips import read_splits, write_splits
 from timbre.model_file import load_model
 from timbre.problems import InputError
+from timbre.rejection import SHIPPED
+from timbre.reliability import expected_calibration_error
 from timbre.shards import ShardIndex, shard_name
 
 REPOSITORY = Path(__file__).parent.parent
 SHAPE = (16, 20)
-FEATURES: dict[str, str | int | float] = {"sample_rate": 8000, "top_db": 80.0, "code": "x"}
+FEATURES: dict[str, str | int | float] = {
+    "sample_rate": 8000,
+    "hop_length": 160,
+    "fmin": 0.0,
+    "fmax": 4000.0,
+    "top_db": 80.0,
+    "code": "x",
+}
 SMALL = {
     "channels": [4, 8],
     "hidden": [16],
@@ -27,11 +38,22 @@ SMALL = {
     "lr": 0.01,
     "batch_size": 8,
     "device": "cpu",
+    # The classes here differ by one steady band, which is what these imitate or take away.
+    **dict.fromkeys((*train_cnn.IMITATIONS, "mask_bands", "mask_frames"), 0),
 }
 INPUTS = (Path("spectrograms"), Path("splits.csv"), Path("labels.json"))
 MODEL = Path("models/m.safetensors")
 TRAINED = (MODEL, Path("train.json"), Path("curves.csv"), Path("curves.png"))
-SCORED = tuple(map(Path, ("test.json", "class.json", "confusion.csv", "confusion.png", "told.csv")))
+SCORED = tuple(
+    map(
+        Path,
+        (
+            *("test.json", "class.json", "confusion.csv", "confusion.png"),
+            *("reliability.csv", "reliability.png", "told.csv"),
+        ),
+    )
+)
+TOLD = SCORED[-1]
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +104,8 @@ def test_training_leaves_a_model_its_metrics_and_its_curves() -> None:
     assert card.classes == ["class 0", "class 1", "class 2"]
     assert card.features == FEATURES
     assert card.trained["val_loss"] == summary["val_loss"]
+    assert card.temperature == pytest.approx(summary["temperature"], abs=1e-6)
+    assert card.rejection.score == SHIPPED
     assert len(card.fingerprint) == 64
     assert not train_cnn.STAGING.exists()
 
@@ -108,6 +132,11 @@ def test_only_the_training_split_shapes_the_input() -> None:
 
 def test_the_notebooks_network_is_trained_the_same_way() -> None:
     assert train(model="notebook", epochs=1)["parameters"] > 5_000_000
+
+
+def test_the_stronger_network_is_trained_the_same_way() -> None:
+    assert 1_000_000 < train(model="resnet", epochs=1)["parameters"] < 5_000_000
+    assert load_model(MODEL)[1].network == "resnet"
 
 
 def test_reading_from_disk_gives_the_same_model() -> None:
@@ -190,11 +219,17 @@ def test_evaluation_scores_the_test_split_alone() -> None:
     train(epochs=25, batch_size=4)
     summary = score()
     assert (summary["n_clips"], summary["n_groups"]) == (12, 4)
-    told = pd.read_csv(SCORED[4])
+    told = pd.read_csv(TOLD)
     assert list(told.columns) == [
-        *("clip_id", "group", "label", "predicted"),
+        *("clip_id", "split", "group", "label", "predicted", "known_score", "accepted"),
         *("p:class 0", "p:class 1", "p:class 2"),
     ]
+    assert set(told.split) == {"test"}
+    assert summary["false_rejects"] == pytest.approx((~told.accepted).mean(), abs=1e-6)
+    confidence = told[[f"p:class {n}" for n in range(3)]].max(axis=1).to_numpy()
+    error = expected_calibration_error(confidence, (told.label == told.predicted).to_numpy())
+    assert summary["ece"] == pytest.approx(error, abs=1e-5)
+    assert {"random_rows_accuracy", "unknown_auroc"} & set(summary) == set()
     assert told.clip_id.tolist() == [f"{n}.wav" for n in range(48, 60)]
     assert summary["accuracy"] == pytest.approx((told.label == told.predicted).mean(), abs=1e-6)
     assert summary["accuracy"] > 0.9
@@ -202,6 +237,8 @@ def test_evaluation_scores_the_test_split_alone() -> None:
     rows = pd.read_csv(SCORED[2])
     assert rows.actual.tolist() == told.label.tolist()
     assert rows.predicted.tolist() == told.predicted.tolist()
+    assert pd.read_csv(SCORED[4]).n_clips.sum() == 12
+    assert SCORED[5].read_bytes().startswith(b"\x89PNG")
     per_class = json.loads(SCORED[1].read_text())
     assert [entry["support"] for entry in per_class.values()] == [4, 4, 4]
 
@@ -218,3 +255,70 @@ def test_a_model_of_other_classes_or_features_is_refused() -> None:
         "models/m.safetensors: was trained on other features than spectrograms holds (code): "
         "retrain",
     ]
+
+
+def place_clips(split: str, clips: list[int]) -> None:
+    """Put some of the 36 training clips into another split."""
+    table = read_splits(INPUTS[1])
+    table.loc[clips, "split"] = split
+    write_splits(table, INPUTS[1])
+
+
+def test_clips_set_aside_are_scored_beside_the_test_split_and_never_trained_on() -> None:
+    place_clips("seen", [0, 5, 10, 15, 20])
+    train(epochs=1, batch_size=31)
+    with pytest.raises(InputError, match="32 is more than the 31 windows of the training split"):
+        train(epochs=1, batch_size=32)
+    summary = score()
+    told = pd.read_csv(TOLD)
+    seen = told[told.split == "seen"]
+    assert seen.clip_id.tolist() == [f"{n:02d}.wav" for n in (0, 5, 10, 15, 20)]
+    hits = (seen.label == seen.predicted).mean()
+    assert summary["random_rows_accuracy"] == pytest.approx(hits, abs=1e-6)
+    assert summary["random_rows_accuracy_low"] <= hits <= summary["random_rows_accuracy_high"]
+    assert summary["n_clips"] == 12
+    assert pd.read_csv(SCORED[2]).shape[0] == 12
+
+
+def hold_out(label: str) -> None:
+    """Make a class unknown, as the stage split does."""
+    table = read_splits(INPUTS[1])
+    table.loc[table["label"] == label, "split"] = "unknown"
+    table["target"] = table["label"].map({"class 0": 0, "class 1": -1, "class 2": 1})
+    write_splits(table, INPUTS[1])
+
+
+def test_an_unknown_class_is_neither_trained_on_nor_answered_with() -> None:
+    hold_out("class 1")
+    train(epochs=25, batch_size=4)
+    _, card = load_model(MODEL)
+    assert card.classes == ["class 0", "class 2"]
+    assert card.sizes["n_classes"] == 2
+    summary = score()
+    told = pd.read_csv(TOLD)
+    unknown, test = (told[told.split == name] for name in ("unknown", "test"))
+    assert len(unknown) == 20
+    assert set(unknown.label) == {"class 1"}
+    assert set(test.label) == set(told.predicted) == {"class 0", "class 2"}
+    assert summary["n_clips"] == len(test) == 8
+    assert summary["unknown_false_accepts"] == pytest.approx(unknown.accepted.mean(), abs=1e-6)
+    area = roc_auc_score(told.split != "unknown", told.known_score)
+    assert summary["unknown_auroc"] == pytest.approx(area, abs=1e-6)
+    assert summary["unknown_auroc"] > 0.5
+    assert 0 <= summary["unknown_false_accepts_at_95"] <= 1
+    assert list(json.loads(SCORED[1].read_text())) == ["class 0", "class 2"]
+
+
+def test_a_model_that_knew_an_unknown_class_is_refused() -> None:
+    train(epochs=1)
+    hold_out("class 1")
+    with pytest.raises(InputError, match=r"was trained on other classes than labels\.json"):
+        score()
+
+
+def test_a_training_that_diverged_ends_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Answers(np.full((36, 3), np.nan), np.zeros((36, 16)), np.arange(36))
+    monkeypatch.setattr("timbre.confidence.ask", lambda *_: broken)
+    with pytest.raises(InputError, match=r"train\.lr: the training diverged.*: lower it and train"):
+        train(epochs=1)
+    assert not MODEL.exists()

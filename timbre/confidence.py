@@ -3,7 +3,7 @@
 from timbre.answers import Answers
 from timbre.calibration import fit_temperature
 from timbre.dataset import SpectrogramDataset
-from timbre.networks import Network
+from timbre.layers import Network
 from timbre.prediction import ask
 from timbre.problems import InputError
 from timbre.rejection import Rejection, fit_rejection

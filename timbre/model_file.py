@@ -10,7 +10,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from timbre.atomic import replacing
-from timbre.networks import Network, build_network
+from timbre.layers import Network
+from timbre.networks import build_network
 from timbre.problems import InputError
 from timbre.rejection import Landmarks, Rejection
 

@@ -23,9 +23,9 @@ import torch
 from timbre.answers import Answers, ClipAnswers, Floats
 from timbre.audio import AudioError, Waveform, load, resample
 from timbre.device import choose_device
+from timbre.layers import Network
 from timbre.log_mel import LogMel
 from timbre.model_file import ModelCard, load_model
-from timbre.networks import Network
 from timbre.problems import InputError
 from timbre.rejection import UNKNOWN
 from timbre.windows import Windowing, cut

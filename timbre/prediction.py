@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 from timbre.answers import Answers
 from timbre.dataset import SpectrogramDataset, batches
-from timbre.networks import Network
+from timbre.layers import Network
 
 
 def ask(network: Network, dataset: SpectrogramDataset, batch_size: int) -> Answers:
