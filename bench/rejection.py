@@ -105,7 +105,11 @@ def compare(pipeline: Pipeline, n_folds: int, n_seeds: int) -> dict[str, list[Ra
 def needed_by(stage: str) -> list[str]:
     """Return the stages that make what `stage` reads, in the order of dvc.yaml, and itself."""
     stages = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    makers = {out: name for name, own in stages.items() for out in own["outs"]}
+    makers = {
+        next(iter(out)) if isinstance(out, dict) else out: name
+        for name, own in stages.items()
+        for out in own["outs"]
+    }
     wanted, waiting = set(), [stage]
     while waiting:
         name = waiting.pop()

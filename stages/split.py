@@ -1,12 +1,12 @@
 """Divide the clips into train, val and test, and count what leaks between them.
 
-Reads data/clips.csv; writes data/splits.csv and metrics/split.json:
-python -m stages.split data/clips.csv data/splits.csv metrics/split.json
+Reads data/clips.csv and data/copies.csv; writes data/splits.csv and metrics/split.json:
+python -m stages.split data/clips.csv data/copies.csv data/splits.csv metrics/split.json
 """
 
 import sys
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from timbre import command
 from timbre.atomic import write_json
 from timbre.clips import SEEN, SPLITS, UNKNOWN, read_clips, write_splits
+from timbre.copy_table import merged_groups, n_torn, read_copies
 from timbre.held_out import HeldOut, held_out_classes, number_known, place_unknown
 from timbre.leaks import leaks
 from timbre.params import Section, read_section
@@ -33,6 +34,7 @@ class Split(Section):
     seed: int = Field(ge=0)  # another seed, another split
     n_folds: int = Field(ge=0)  # of a cross-validation, in place of the shares; 0: none
     fold: int = Field(ge=0)  # which fold is test, from 0; the next one is val
+    copies: Literal["together", "counted"]  # groups that hold the same recording are one, or not
     seen: float = Field(ge=0, le=0.5)  # share of the training clips that are tested with instead
 
     @field_validator("n_folds")
@@ -58,11 +60,13 @@ class Split(Section):
         return self
 
 
-def main(clips: Path, splits: Path, metrics: Path) -> None:
+def main(clips: Path, copies: Path, splits: Path, metrics: Path) -> None:
     """Write the split of `clips` to `splits` and its counts to `metrics`."""
     params = read_section("split", Split)
     held_out = read_section("evaluate", HeldOut, own_keys=True)
-    everything = read_clips(clips)
+    everything, pairs = read_clips(clips), read_copies(copies)
+    if params.copies == "together":
+        everything["group"] = merged_groups(everything, pairs)
     unknown = held_out_classes(
         everything["label"].unique().tolist(),
         held_out.unknown,
@@ -77,19 +81,22 @@ def main(clips: Path, splits: Path, metrics: Path) -> None:
         fractions = (params.train, params.val, params.test)
         split = split_clips(table, params.method, fractions, params.seed)
     n_audio, n_group = leaks(table, split)
+    n_copies = n_torn(table, split, pairs)
     if params.method in GROUPS_STAY_WHOLE:
         split = set_aside(table, split, params.seen, params.seed)
     divided = place_unknown(numbered, split)
     counts = split_counts(divided)
     write_splits(divided, splits)
-    write_json(
-        {"method": params.method, **counts, "leaks": {"audio": n_audio, "group": n_group}}, metrics
-    )
-    if n_audio or n_group:
-        print(leak_warning(params.method, n_audio, n_group), file=sys.stderr)
+    leaking = {"audio": n_audio, "group": n_group, "copies": n_copies}
+    write_json({"method": params.method, **counts, "leaks": leaking}, metrics)
+    if any(leaking.values()):
+        print(leak_warning(params.method, n_audio, n_group, n_copies), file=sys.stderr)
     sizes = ", ".join(f"{name} {count['clips']}" for name, count in counts.items())
     turn = f", fold {params.fold} of {params.n_folds}" if params.n_folds else ""
-    print(f"split: {params.method}{turn}: {sizes} clips; leaks: {n_audio} audio, {n_group} groups")
+    print(
+        f"split: {params.method}{turn}: {sizes} clips; "
+        f"leaks: {n_audio} audio, {n_group} groups, {n_copies} copies"
+    )
 
 
 def split_counts(divided: pd.DataFrame) -> dict[str, dict[str, int]]:
@@ -106,13 +113,15 @@ def split_counts(divided: pd.DataFrame) -> dict[str, dict[str, int]]:
     }
 
 
-def leak_warning(method: Method, n_audio: int, n_group: int) -> str:
+def leak_warning(method: Method, n_audio: int, n_group: int, n_copies: int) -> str:
     """Say what stands in several splits and what that does to the score."""
     who = "the table's own split" if method == "column" else f"method {method}"
-    return (
-        f"warning: {who} leaks: groups in more than one split: {n_group}, identical audio: "
-        f"{n_audio}; the score will flatter: use method grouped"
-    )
+    found = f"groups in more than one split: {n_group}, identical audio: {n_audio}"
+    way_out = "use method grouped"
+    if n_copies:
+        found += f", pairs of copies: {n_copies}"
+        way_out += " and split.copies together"
+    return f"warning: {who} leaks: {found}; the score will flatter: {way_out}"
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.pipeline
 DEMO = "data/dvc.yaml:synthesize_demo"
 PIPELINE = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 STAGES = list(PIPELINE)
+BEFORE_SPLIT = {"encode_labels", "extract_spectrograms", "find_copies"}
 RESULTS = (
     "data/clips.csv",
     "data/labels.json",
@@ -106,7 +107,7 @@ def test_another_learning_rate_reruns_training_and_what_asks_its_model(
 
 def test_another_split_recomputes_no_spectrogram(clone: Clone) -> None:
     output = clone.dvc("exp", "run", "-S", "split.seed=1")
-    assert set(ran(output)) == set(STAGES) - {"encode_labels", "extract_spectrograms"}
+    assert set(ran(output)) == set(STAGES) - BEFORE_SPLIT
 
 
 def test_a_class_held_out_is_split_off_and_computes_no_spectrogram(clone: Clone) -> None:
@@ -129,9 +130,9 @@ def test_going_back_to_settings_used_before_computes_nothing(clone: Clone) -> No
     there = clone.dvc("exp", "run", "-S", "extract.n_mels=16")
     back = clone.dvc("exp", "run", "-S", "extract.n_mels=32")
     # The page is git's, not the cache's: DVC cannot bring it back, and it is written in a second.
-    assert (
-        set(ran(there)) == {*restored(back), "report"} == set(STAGES) - {"encode_labels", "split"}
-    )
+    assert set(ran(there)) == {*restored(back), "report"}
+    # Other spectrograms may show other copies, and these divide the clips anew.
+    assert set(ran(there)) | {"split"} == set(STAGES) - {"encode_labels"}
     assert ran(back) == ["report"]
     assert clone.digests(*RESULTS) == before
 
@@ -142,7 +143,7 @@ def test_git_restore_and_repro_bring_the_last_commit_back(
     clone = experiment[0].copy(tmp_path / "clone")
     assert clone.digests(*RESULTS) != finished.digests(*RESULTS)
     assert clone.run("git", "restore", ".").returncode == 0
-    assert clone.repro() == []
+    assert clone.repro() in ([], ["report"])  # its page is git's, its picture the cache's
     assert clone.digests(*RESULTS) == finished.digests(*RESULTS)
 
 

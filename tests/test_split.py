@@ -10,6 +10,7 @@ import yaml
 
 from stages.split import main
 from timbre.clips import CLIP_COLUMNS, read_splits, write_clips
+from timbre.copy_table import COPY_COLUMNS, read_copies, write_copies
 from timbre.problems import InputError
 
 Metrics = dict[str, Any]
@@ -23,7 +24,9 @@ GROUPED = {
     "n_folds": 0,
     "fold": 0,
     "seen": 0.0,
+    "copies": "together",
 }
+NO_COPIES = pd.DataFrame({name: [] for name in COPY_COLUMNS})
 ALL_KNOWN = {"unknown": [], "unknown_folds": 0, "unknown_fold": 0}
 
 
@@ -57,18 +60,24 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(tmp_path)
 
 
-def run(table: pd.DataFrame, **changes: object) -> tuple[pd.DataFrame, Metrics]:
+def run(
+    table: pd.DataFrame,
+    /,
+    pairs: pd.DataFrame = NO_COPIES,
+    **changes: Any,  # noqa: ANN401 (any value of a section)
+) -> tuple[pd.DataFrame, Metrics]:
     """Run the stage with GROUPED, ALL_KNOWN and `changes`; give splits.csv and the metrics."""
     evaluate = {key: changes.pop(key, value) for key, value in ALL_KNOWN.items()}
     params = {"split": GROUPED | changes, "evaluate": evaluate | {"top_k": "read by another stage"}}
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     write_clips(table, Path("data/clips.csv"))
-    main(Path("data/clips.csv"), Path("data/splits.csv"), Path("metrics/split.json"))
+    write_copies(pairs, Path("data/copies.csv"))
+    main(*map(Path, ("data/clips.csv", "data/copies.csv", "data/splits.csv", "metrics/split.json")))
     metrics = Path("metrics/split.json").read_text(encoding="utf-8")
     return read_splits(Path("data/splits.csv")), json.loads(metrics)
 
 
-def problems_of(table: pd.DataFrame, **changes: object) -> list[str]:
+def problems_of(table: pd.DataFrame, **changes: Any) -> list[str]:  # noqa: ANN401 (the same)
     with pytest.raises(InputError) as caught:
         run(table, **changes)
     return caught.value.problems
@@ -81,11 +90,11 @@ def test_metrics_are_the_counts_of_the_written_split(capsys: pytest.CaptureFixtu
         "train": {"clips": 16, "groups": 4, "classes": 2},
         "val": {"clips": 8, "groups": 2, "classes": 2},
         "test": {"clips": 8, "groups": 2, "classes": 2},
-        "leaks": {"audio": 0, "group": 0},
+        "leaks": {"audio": 0, "group": 0, "copies": 0},
     }
     assert splits["split"].value_counts().to_dict() == {"train": 16, "val": 8, "test": 8}
     assert capsys.readouterr() == (
-        "split: grouped: train 16, val 8, test 8 clips; leaks: 0 audio, 0 groups\n",
+        "split: grouped: train 16, val 8, test 8 clips; leaks: 0 audio, 0 groups, 0 copies\n",
         "",
     )
 
@@ -114,9 +123,9 @@ def test_leaks_are_counted_shown_and_warned_of(
     copies = int((splits.groupby(audio)["split"].nunique() > 1).sum())
     assert torn > 0
     assert copies > 0
-    assert metrics["leaks"] == {"audio": copies, "group": torn}
+    assert metrics["leaks"] == {"audio": copies, "group": torn, "copies": 0}
     output, errors = capsys.readouterr()
-    assert output.endswith(f"; leaks: {copies} audio, {torn} groups\n")
+    assert output.endswith(f"; leaks: {copies} audio, {torn} groups, 0 copies\n")
     assert errors == (
         f"warning: method {method} leaks: groups in more than one split: {torn}, identical audio: "
         f"{copies}; the score will flatter: use method grouped\n"
@@ -139,7 +148,8 @@ def test_folds_take_the_place_of_the_shares(capsys: pytest.CaptureFixture[str]) 
         tests += splits.loc[splits["split"] == "test", "clip_id"].tolist()
     assert sorted(tests) == clips()["clip_id"].tolist()
     assert capsys.readouterr().out.splitlines()[3] == (
-        "split: grouped, fold 3 of 4: train 16, val 8, test 8 clips; leaks: 0 audio, 0 groups"
+        "split: grouped, fold 3 of 4: train 16, val 8, test 8 clips; "
+        "leaks: 0 audio, 0 groups, 0 copies"
     )
 
 
@@ -223,7 +233,7 @@ def test_a_class_held_out_is_unknown_and_the_known_are_split_as_if_it_were_not_t
     )
     assert metrics["unknown"] == {"clips": 16, "groups": 4, "classes": 1}
     assert metrics["train"]["classes"] == 2
-    assert metrics["leaks"] == {"audio": 0, "group": 0}
+    assert metrics["leaks"] == {"audio": 0, "group": 0, "copies": 0}
     assert "unknown 16 clips" in capsys.readouterr().out
     others = three_classes()[lambda rows: rows["label"] != "alto"]
     alone, _ = run(others.assign(target=others["target"] - 1))
@@ -255,7 +265,7 @@ def test_some_training_clips_are_set_aside_and_change_no_other_split(method: str
     assert set(plain.loc[seen, "split"]) == {"train"}
     assert splits.loc[~seen, "split"].tolist() == plain.loc[~seen, "split"].tolist()
     assert set(splits.loc[seen, "group"]) <= set(splits.loc[splits["split"] == "train", "group"])
-    assert metrics["leaks"] == {"audio": 0, "group": 0}
+    assert metrics["leaks"] == {"audio": 0, "group": 0, "copies": 0}
 
 
 @pytest.mark.parametrize("method", ["random", "stratified", "column"])
@@ -264,3 +274,41 @@ def test_where_groups_are_split_no_clip_is_set_aside(method: str) -> None:
     splits, metrics = run(table, method=method, seen=0.5)
     assert set(splits["split"]) == {"train", "val", "test"}
     assert "seen" not in metrics
+
+
+def copy_pairs(*pairs: tuple[str, str]) -> pd.DataFrame:
+    rows = [(one, other, 0.5, 3.0, 0.1) for one, other in pairs]
+    return pd.DataFrame(rows, columns=list(COPY_COLUMNS))
+
+
+def test_groups_that_hold_the_same_recording_are_one_group_and_in_one_split() -> None:
+    pairs = copy_pairs(("alto/00.ogg", "alto/11.ogg"), ("alto/12.ogg", "alto/20.ogg"))
+    splits, metrics = run(clips(8), pairs)
+    joined = splits[splits["clip_id"].str.match("alto/[012]")]
+    assert set(joined["group"]) == {"alto0"}
+    assert joined["split"].nunique() == 1
+    assert metrics["leaks"]["copies"] == 0
+
+
+@pytest.mark.parametrize("changes", [{"copies": "counted"}, {"method": "stratified"}])
+def test_copies_that_are_torn_are_counted_and_warned_of(
+    changes: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = clips(8)["clip_id"].tolist()
+    pairs = copy_pairs(*((one, other) for one in names[:6] for other in names[6:32]))
+    splits, metrics = run(clips(8), pairs, **changes)
+    place = splits.set_index("clip_id")["split"]
+    torn = sum(
+        place[one] != place[other] for one, other in zip(pairs.one, pairs.other, strict=True)
+    )
+    assert metrics["leaks"]["copies"] == torn > 0
+    assert f"pairs of copies: {torn}; the score will flatter" in capsys.readouterr().err
+
+
+def test_copies_of_clips_that_are_gone_are_ignored() -> None:
+    assert run(clips(), copy_pairs(("alto/00.ogg", "gone.ogg")))[1]["leaks"]["copies"] == 0
+
+
+def test_a_missing_table_of_copies_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"copies.csv: cannot be read .*dvc repro find_copies"):
+        read_copies(tmp_path / "copies.csv")
