@@ -8,20 +8,24 @@ import sys
 from pathlib import Path
 from typing import Literal, Self
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from timbre import command
 from timbre.atomic import write_json
-from timbre.clips import SEEN, SPLITS, UNKNOWN, read_clips, write_splits
-from timbre.copy_table import merged_groups, n_torn, read_copies
+from timbre.clips import COPY, SEEN, SPLITS, UNKNOWN, read_clips, write_splits
+from timbre.copy_table import leave_copies_out, merged_groups, n_torn, read_copies
 from timbre.held_out import HeldOut, held_out_classes, number_known, place_unknown
-from timbre.leaks import leaks
+from timbre.leaks import absent_classes, leaks
 from timbre.params import Section, read_section
+from timbre.problems import InputError
 from timbre.seen import set_aside
 from timbre.splits import Method, fold_clips, split_clips
 
 GROUPS_STAY_WHOLE = ("grouped", "hashed")  # in these a clip of a group in training is no test clip
+ALL_COPIES = "its others are left out as copies of test or val clips, see data/copies.csv"
 
 
 class Split(Section):
@@ -34,7 +38,7 @@ class Split(Section):
     seed: int = Field(ge=0)  # another seed, another split
     n_folds: int = Field(ge=0)  # of a cross-validation, in place of the shares; 0: none
     fold: int = Field(ge=0)  # which fold is test, from 0; the next one is val
-    copies: Literal["together", "counted"]  # groups that hold the same recording are one, or not
+    copies: Literal["together", "counted"]  # copies of a recording stand in one split, or not
     seen: float = Field(ge=0, le=0.5)  # share of the training clips that are tested with instead
 
     @field_validator("n_folds")
@@ -75,32 +79,45 @@ def main(clips: Path, copies: Path, splits: Path, metrics: Path) -> None:
     )
     numbered = number_known(everything, unknown)
     table = numbered[numbered["target"] >= 0].reset_index(drop=True)
+    split = divide(table, pairs, params)
+    used = split != COPY
+    n_audio, n_group = leaks(table[used], split[used])
+    torn = n_torn(table[used], split[used], pairs)
+    leaking = {"audio": n_audio, "group": n_group, "copies": torn}
+    if params.method in GROUPS_STAY_WHOLE:
+        split = set_aside(table, split, params.seen, params.seed)
+    divided = place_unknown(numbered, split)
+    write_splits(divided, splits)
+    counts = split_counts(divided)
+    write_json({"method": params.method, **counts, "leaks": leaking}, metrics)
+    if any(leaking.values()):
+        print(leak_warning(params.method, **leaking), file=sys.stderr)
+    turn = f", fold {params.fold} of {params.n_folds}" if params.n_folds else ""
+    print(f"split: {params.method}{turn}: {told(counts, leaking)}")
+
+
+def divide(table: pd.DataFrame, pairs: pd.DataFrame, params: Split) -> npt.NDArray[np.str_]:
+    """Return the split of each row of `table`: train, val, test or copy.
+
+    Raises InputError if a class has no clip in one of the first three.
+    """
     if params.n_folds:
         split = fold_clips(table, params.method, params.n_folds, params.fold, params.seed)
     else:
         fractions = (params.train, params.val, params.test)
         split = split_clips(table, params.method, fractions, params.seed)
-    n_audio, n_group = leaks(table, split)
-    n_copies = n_torn(table, split, pairs)
-    if params.method in GROUPS_STAY_WHOLE:
-        split = set_aside(table, split, params.seen, params.seed)
-    divided = place_unknown(numbered, split)
-    counts = split_counts(divided)
-    write_splits(divided, splits)
-    leaking = {"audio": n_audio, "group": n_group, "copies": n_copies}
-    write_json({"method": params.method, **counts, "leaks": leaking}, metrics)
-    if any(leaking.values()):
-        print(leak_warning(params.method, n_audio, n_group, n_copies), file=sys.stderr)
-    sizes = ", ".join(f"{name} {count['clips']}" for name, count in counts.items())
-    turn = f", fold {params.fold} of {params.n_folds}" if params.n_folds else ""
-    print(
-        f"split: {params.method}{turn}: {sizes} clips; "
-        f"leaks: {n_audio} audio, {n_group} groups, {n_copies} copies"
-    )
+    if params.copies == "together" and params.method in GROUPS_STAY_WHOLE:
+        split = leave_copies_out(table, split, pairs)
+        kept = split != COPY
+        parts = np.array([SPLITS.index(name) for name in split[kept]], np.int64)
+        problems = absent_classes(table[kept], parts, SPLITS, ALL_COPIES)
+        if problems:
+            raise InputError(problems)
+    return split
 
 
 def split_counts(divided: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Clips, groups and classes of each split; of seen and unknown, if there are such clips."""
+    """Clips, groups and classes of each split; of seen, unknown and copy where there are any."""
     found = set(divided["split"])
     return {
         name: {
@@ -108,18 +125,25 @@ def split_counts(divided: pd.DataFrame) -> dict[str, dict[str, int]]:
             "groups": part["group"].nunique(),
             "classes": part["label"].nunique(),
         }
-        for name in (*SPLITS, *(name for name in (SEEN, UNKNOWN) if name in found))
+        for name in (*SPLITS, *(name for name in (SEEN, UNKNOWN, COPY) if name in found))
         for part in [divided[divided["split"] == name]]
     }
 
 
-def leak_warning(method: Method, n_audio: int, n_group: int, n_copies: int) -> str:
+def told(counts: dict[str, dict[str, int]], leaking: dict[str, int]) -> str:
+    """Say how many clips each split has, and how much leaks."""
+    sizes = ", ".join(f"{name} {count['clips']}" for name, count in counts.items())
+    audio, group, copies = (leaking[name] for name in ("audio", "group", "copies"))
+    return f"{sizes} clips; leaks: {audio} audio, {group} groups, {copies} copies"
+
+
+def leak_warning(method: Method, audio: int, group: int, copies: int) -> str:
     """Say what stands in several splits and what that does to the score."""
     who = "the table's own split" if method == "column" else f"method {method}"
-    found = f"groups in more than one split: {n_group}, identical audio: {n_audio}"
+    found = f"groups in more than one split: {group}, identical audio: {audio}"
     way_out = "use method grouped"
-    if n_copies:
-        found += f", pairs of copies: {n_copies}"
+    if copies:
+        found += f", pairs of copies: {copies}"
         way_out += " and split.copies together"
     return f"warning: {who} leaks: {found}; the score will flatter: {way_out}"
 

@@ -1,6 +1,7 @@
 """The stage: params.yaml and clips.csv in, splits.csv and metrics out."""
 
 import json
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -281,13 +282,51 @@ def copy_pairs(*pairs: tuple[str, str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COPY_COLUMNS))
 
 
-def test_groups_that_hold_the_same_recording_are_one_group_and_in_one_split() -> None:
-    pairs = copy_pairs(("alto/00.ogg", "alto/11.ogg"), ("alto/12.ogg", "alto/20.ogg"))
+def test_groups_that_hold_the_same_recordings_are_one_group_and_in_one_split() -> None:
+    pairs = copy_pairs(
+        *(("alto/00.ogg", "alto/11.ogg"), ("alto/03.ogg", "alto/10.ogg")),  # half of each
+        *(("alto/12.ogg", "alto/20.ogg"), ("alto/13.ogg", "alto/21.ogg")),
+    )
     splits, metrics = run(clips(8), pairs)
     joined = splits[splits["clip_id"].str.match("alto/[012]")]
     assert set(joined["group"]) == {"alto0"}
     assert joined["split"].nunique() == 1
     assert metrics["leaks"]["copies"] == 0
+    assert "copy" not in metrics
+
+
+def test_a_jingle_joins_no_groups_and_is_in_one_split_the_last_of_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each recording of one class begins with the same sound."""
+    jingles = [f"alto/{group}0.ogg" for group in range(8)]
+    pairs = copy_pairs(*combinations(jingles, 2))
+    splits, metrics = run(clips(8), pairs)
+    place = splits.set_index("clip_id")
+    assert place["group"].nunique() == 16
+    used = place.loc[jingles, "split"].value_counts().to_dict()
+    assert used == {"test": 2, "copy": 6}
+    assert set(place.index[place["split"] == "copy"]) < set(jingles)
+    assert metrics["copy"] == {"clips": 6, "groups": 6, "classes": 1}
+    assert metrics["leaks"] == {"audio": 0, "group": 0, "copies": 0}
+    assert "copy 6 clips; leaks: 0 audio" in capsys.readouterr().out
+
+
+def test_test_clips_are_the_same_whatever_small_copies_are_found() -> None:
+    pairs = copy_pairs(("alto/00.ogg", "alto/10.ogg"), ("bass/10.ogg", "bass/20.ogg"))
+    with_copies, without = run(clips(8), pairs)[0], run(clips(8))[0]
+    assert with_copies[with_copies["split"] == "test"].equals(without[without["split"] == "test"])
+
+
+def test_a_class_all_of_whose_training_clips_are_copies_is_named() -> None:
+    bass = run(clips(8))[0].query("label == 'bass'")
+    elsewhere = bass[bass["split"] != "train"].groupby("group")["clip_id"].first()
+    training = bass[bass["split"] == "train"].groupby("group")["clip_id"]
+    pairs = copy_pairs(*(pair for _, own in training for pair in zip(own, elsewhere, strict=True)))
+    assert problems_of(clips(8), pairs=pairs) == [
+        "class 'bass' (16 clips in 4 groups) has no clip in train: its others are left out as "
+        "copies of test or val clips, see data/copies.csv"
+    ]
 
 
 @pytest.mark.parametrize("changes", [{"copies": "counted"}, {"method": "stratified"}])

@@ -11,6 +11,7 @@ from timbre.problems import InputError
 SPLITS = ("train", "val", "test")
 UNKNOWN = "unknown"  # the split of clips whose class is kept from training
 SEEN = "seen"  # the split of clips that are kept from training while their group is in it
+COPY = "copy"  # the split of clips that are used nowhere: val or test holds the same recording
 
 CLIP_COLUMNS = {
     "clip_id": "str",  # path below the audio folder, posix, NFC: names the clip everywhere
@@ -31,7 +32,7 @@ SPLIT_COLUMNS = {
     "label": "str",
     "target": "int64",  # index of label among the known classes; -1: unknown
     "group": "str",
-    "split": "str",  # train, val or test; seen or unknown, which are kept from all three
+    "split": "str",  # train, val or test; seen, unknown or copy, which are kept from all three
 }
 
 
