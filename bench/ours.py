@@ -5,9 +5,10 @@ torch is imported where it is needed: workers that extract have no use for it.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -21,6 +22,7 @@ from timbre.workers import map_unordered, n_cores
 if TYPE_CHECKING:
     import torch
 
+    from timbre.augmentation import Augmentation
     from timbre.dataset import SpectrogramDataset
     from timbre.layers import Network
     from timbre.training import Training
@@ -116,7 +118,7 @@ def training(
     """Put a training together as train_cnn does."""
     import torch
 
-    from stages.train_cnn import Train, augmentation, plan
+    from stages.train_cnn import Train, plan
     from timbre.device import choose_precision
     from timbre.params import read_section
 
@@ -125,11 +127,36 @@ def training(
     precision = choose_precision(settings.precision, device)
     network = default_network(folder, train, seed)
     n_classes = int(train.targets.max()) + 1
+    changes = default_augmentation(folder)
+    return plan(settings, network, n_classes, train, val, device, precision, changes)
+
+
+def default_augmentation(folder: Path) -> "Augmentation":
+    """Return the changes to training windows that params.yaml asks for."""
+    from stages.train_cnn import Train, augmentation
+    from timbre.params import read_section
     from timbre.shards import read_index, shard_paths
 
     features = read_index(shard_paths(folder / "data" / "spectrograms")[0]).attributes
-    changes = augmentation(settings, features)
-    return plan(settings, network, n_classes, train, val, device, precision, changes)
+    return augmentation(read_section("train", Train, folder / "params.yaml"), features)
+
+
+def without_changes(run: "Training") -> "Training":
+    """Return the same training, of the same network, on windows as they are."""
+    from stages.train_cnn import IMITATIONS
+
+    off: dict[str, Any] = dict.fromkeys(IMITATIONS, 0.0)
+    return replace(
+        run,
+        augmentation=replace(
+            run.augmentation,
+            channel=replace(run.augmentation.channel, **off),
+            mask_bands=0,
+            mask_frames=0,
+            shift_frames=0,
+            mixup=0.0,
+        ),
+    )
 
 
 def train_epoch(run: "Training", number: int) -> None:

@@ -1,8 +1,8 @@
 """Training and reading as a tutorial has it: a Dataset of items, a DataLoader, an eager loop."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -12,6 +12,9 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
+
+from timbre.augmentation import Augmentation
+from timbre.channel import LOG_OF_DB, N_TALKERS, add_babble
 
 BATCH_SIZE = 16
 GZIP_LEVEL = 4  # h5py's default
@@ -61,37 +64,42 @@ class GzipItems(Dataset[Item]):
         return log_mel[None], int(self.file["target"][index])
 
 
-@dataclass(frozen=True)
-class Masks:
-    """SpecAugment on single items, by the amounts of Timbre's defaults."""
+class Augmented(Dataset[Item]):
+    """Items with Timbre's own changes, made one item at a time as transforms are.
 
-    n_masks: int
-    bands: int  # widest run
-    frames: int  # longest run
-    floor_db: float
+    In its favour, what chance decides is drawn for all items at once and the noise but once.
+    """
 
-
-class Masked(Dataset[Item]):
-    """Items with masks, drawn anew each time."""
-
-    def __init__(self, items: Items | GzipItems, masks: Masks) -> None:
-        """Take the items to mask."""
+    def __init__(self, items: Items | GzipItems, augmentation: Augmentation, seed: int) -> None:
+        """Draw for an epoch of `items`."""
         self.items = items
-        self.masks = masks
+        _, n_mels, n_frames = items[0][0].shape
+        generator = torch.Generator().manual_seed(seed)
+        self.draws = augmentation.draw(len(items), n_mels, n_frames, generator)
+        self.field = augmentation.channel.draw_field(n_mels, n_frames, generator)
+        # A batch of one has no others to babble: they are added here.
+        quiet = dataclasses.replace(augmentation.channel, babble=0.0)
+        self.augmentation = dataclasses.replace(augmentation, channel=quiet)
 
     def __len__(self) -> int:
         """Return the number of items."""
         return len(self.items)
 
     def __getitem__(self, index: int) -> Item:
-        """Return one item, masked."""
+        """Return one item, changed."""
         log_mel, target = self.items[index]
-        log_mel = log_mel.clone()
-        _, n_mels, n_frames = log_mel.shape
-        for _ in range(self.masks.n_masks):
-            log_mel[:, _run(n_mels, self.masks.bands)] = self.masks.floor_db
-            log_mel[:, :, _run(n_frames, self.masks.frames)] = self.masks.floor_db
-        return log_mel, target
+        draws = self.draws.of(slice(index, index + 1))
+        window = log_mel[None].clone()
+        if draws.channel is not None and draws.channel.babble.any():
+            window = self._with_babble(window, draws.channel.babble)
+        changed, _ = self.augmentation.apply(window, torch.empty(1, 1), draws, self.field)
+        return changed[0], target
+
+    def _with_babble(self, window: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        others = torch.randint(len(self.items), (N_TALKERS,)).tolist()
+        windows = torch.stack([window[0], *(self.items[other][0] for other in others)])
+        power = (windows * LOG_OF_DB).exp_()
+        return add_babble(power, level.expand(len(power)))[:1].log_().div_(LOG_OF_DB)
 
 
 def write_gzip(path: Path, log_mel: Floats, targets: Integers) -> None:
@@ -149,9 +157,3 @@ def memmap_epoch(path: Path, shape: tuple[int, ...], seed: int) -> Iterator[torc
     order = np.random.default_rng(seed).permutation(len(log_mel))
     for start in range(0, len(order), BATCH_SIZE):
         yield torch.from_numpy(log_mel[order[start : start + BATCH_SIZE]])
-
-
-def _run(length: int, longest: int) -> slice:
-    run = int(torch.randint(0, longest + 1, ()))
-    start = int(torch.randint(0, length - run + 1, ()))
-    return slice(start, start + run)

@@ -81,9 +81,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def compare(pipeline: Pipeline, n_folds: int, n_seeds: int) -> dict[str, list[Rates]]:
     """Return what each score achieved, run by run."""
-    for stage in needed_by("train_cnn"):
-        if stage not in ("split", "train_cnn"):
-            pipeline.run(stage)
+    pipeline.run_needed_by("split")
     found: dict[str, list[Rates]] = {}
     runs = [(fold, seed) for seed in range(n_seeds) for fold in range(n_folds)]
     for fold, seed in tqdm(runs, unit="run", disable=None):
@@ -100,22 +98,6 @@ def compare(pipeline: Pipeline, n_folds: int, n_seeds: int) -> dict[str, list[Ra
         for name, rates in rates_of(pipeline.folder).items():
             found.setdefault(name, []).append(rates)
     return found
-
-
-def needed_by(stage: str) -> list[str]:
-    """Return the stages that make what `stage` reads, in the order of dvc.yaml, and itself."""
-    stages = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    makers = {
-        next(iter(out)) if isinstance(out, dict) else out: name
-        for name, own in stages.items()
-        for out in own["outs"]
-    }
-    wanted, waiting = set(), [stage]
-    while waiting:
-        name = waiting.pop()
-        wanted.add(name)
-        waiting += [makers[dep] for dep in stages[name]["deps"] if makers.get(dep, name) != name]
-    return [name for name in stages if name in wanted]
 
 
 def change_params(path: Path, changes: Changes) -> None:

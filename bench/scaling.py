@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from bench.corpora import digit_wavs
 from bench.figures import Figure, value_figure
 from bench.memory import Usage, run_measured
-from bench.workshop import Changes, Pipeline, Workshop, stage_environment
+from bench.workshop import Changes, Pipeline, Workshop, needed_by, stage_environment
 
-STAGES = ("encode_labels", "split", "extract_spectrograms", "train_cnn", "evaluate")
 MOST_GROWTH = 1.15  # of the time per clip when clips are ten times as many
 MEMORY_GB = 0.1  # for each split in training
 MOST_MB = 250.0  # more than with a hundred clips: two splits, and the tables
@@ -48,7 +47,7 @@ def scaling(workshop: Workshop) -> list[Figure]:
     sizes = [100, 200, 400] if workshop.quick else [100, 1000, 10_000, 100_000]
     used = [measure(workshop, size) for size in sizes]
     figures = []
-    for number, stage in enumerate(STAGES):
+    for number, stage in enumerate(needed_by("evaluate")):
         growth = Growth(sizes, [usages[number] for usages in used])
         figures += stage_figures(stage, growth)
     return figures
@@ -61,7 +60,7 @@ def measure(workshop: Workshop, n_clips: int) -> list[Usage]:
     pipeline = Pipeline.make(folder / "pipeline", folder / "corpus", SETTINGS)
     # What takes seconds swings more than what takes minutes.
     n_rounds = workshop.pairs(3 if n_clips <= 10_000 else 1)
-    usages = [measure_stage(pipeline, stage, n_rounds) for stage in STAGES]
+    usages = [measure_stage(pipeline, stage, n_rounds) for stage in needed_by("evaluate")]
     shutil.rmtree(folder)
     return usages
 

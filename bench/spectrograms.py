@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def reciters(workshop: Workshop, folder: Path, train: Changes | None = None) -> Pipeline:
-    """Run the stages up to the spectrograms; all clips, or few in a quick run."""
+    """Run the stages up to training; all clips, or few in a quick run."""
     changes: Changes = {"split": {"method": "random"}, **(train or {})}
     root = recordings() / "reciters"
     if workshop.quick:
@@ -25,8 +25,7 @@ def reciters(workshop: Workshop, folder: Path, train: Changes | None = None) -> 
     else:
         changes["data"] = {"audio": "Dataset"}
     pipeline = Pipeline.make(folder / "pipeline", root, changes)
-    for stage in ("encode_labels", "split", "extract_spectrograms"):
-        pipeline.run(stage)
+    pipeline.run_needed_by("train_cnn")
     return pipeline
 
 

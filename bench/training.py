@@ -1,7 +1,6 @@
 """Clips a second in training: Timbre, a plain loop with its network, and the notebook."""
 
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,19 +12,19 @@ from bench.figures import Figure, ratio_figure
 from bench.pairs import Side, compare
 from bench.plain_training import (
     BATCH_SIZE,
+    Augmented,
     GzipItems,
     Item,
     Items,
-    Masked,
-    Masks,
     loader,
     train_steps,
     write_gzip,
 )
 from bench.spectrograms import open_split, plain_items, reciters
-from bench.workshop import Pipeline, Workshop, params
+from bench.workshop import Workshop, params
 from timbre.networks import NotebookCNN
 
+PLAIN = "the same network, eager float32, plain DataLoader"
 NOTEBOOK_RATIO, EAGER_RATIO = 40.0, 4.0
 NOTEBOOK_RATE = 1e-4  # Adam's, in the notebook
 
@@ -38,30 +37,34 @@ def training(workshop: Workshop) -> list[Figure]:
     run = ours.training(pipeline.folder, train, open_split(pipeline, "val"))
     numbers = itertools.count(1)
     mine = Side(lambda: ours.train_epoch(run, next(numbers)), len(train))
-    figures = []
-    for baseline, target, side in sides(workshop, pipeline, items):
-        found = compare(side, mine, workshop.pairs(5))
-        figures.append(ratio_figure("training", baseline, found, target=target))
-    return figures
-
-
-def sides(
-    workshop: Workshop, pipeline: Pipeline, items: Items
-) -> list[tuple[str, float | None, Side]]:
-    """Return the others, with the ratio wanted against each."""
+    bare = ours.without_changes(run)
+    mine_bare = Side(lambda: ours.train_epoch(bare, next(numbers)), len(train))
+    few, more = workshop.size(3, 1), workshop.size(20, 2)
     packed = pipeline.folder / "items.h5"
     write_gzip(packed, items.log_mel, items.targets)
-    masks = default_masks()
-    few, more = workshop.size(3, 1), workshop.size(20, 2)
-    network, optimizer = notebook_network(items)
-    eager: Callable[[Items | GzipItems], Side] = lambda source: plain_side(  # noqa: E731
-        *plain_network(pipeline.folder), Masked(source, masks), more
-    )
-    plain = "the same network, eager float32, plain DataLoader"
+
+    def eager(source: Dataset[Item]) -> Side:
+        return plain_side(*plain_network(pipeline.folder), source, more)
+
+    def changed(source: Items | GzipItems) -> Dataset[Item]:
+        return Augmented(source, run.augmentation, seed=0)
+
+    notebook = plain_side(*notebook_network(items), items, few)
+    comparisons = [
+        ("training", "notebook's network and loop", NOTEBOOK_RATIO, notebook, mine),
+        ("training", f"{PLAIN}, arrays in memory", EAGER_RATIO, eager(changed(items)), mine),
+        ("training", f"{PLAIN}, gzip HDF5", None, eager(changed(GzipItems(packed))), mine),
+        (
+            "training without augmentation",
+            f"{PLAIN}, arrays in memory",
+            EAGER_RATIO,
+            eager(items),
+            mine_bare,
+        ),
+    ]
     return [
-        ("notebook's network and loop", NOTEBOOK_RATIO, plain_side(network, optimizer, items, few)),
-        (f"{plain}, arrays in memory", EAGER_RATIO, eager(items)),
-        (f"{plain}, gzip HDF5", None, eager(GzipItems(packed))),
+        ratio_figure(name, baseline, compare(side, own, workshop.pairs(5)), target=target)
+        for name, baseline, target, side, own in comparisons
     ]
 
 
@@ -96,10 +99,3 @@ def notebook_network(items: Items) -> tuple[nn.Module, torch.optim.Optimizer]:
     mean, std = items.log_mel.mean(axis=(0, 2)), items.log_mel.std(axis=(0, 2)).clip(min=1)
     network.normalise.set_statistics(torch.from_numpy(mean), torch.from_numpy(std))
     return network, torch.optim.Adam(network.parameters(), lr=NOTEBOOK_RATE)
-
-
-def default_masks() -> Masks:
-    """Return the masks of params.yaml."""
-    train = params()["train"]
-    floor_db = -float(params()["extract"]["top_db"])
-    return Masks(train["n_masks"], train["mask_bands"], train["mask_frames"], floor_db)

@@ -11,10 +11,10 @@ from pathlib import Path
 from bench import ours
 from bench.figures import Figure, ratio_figure, value_figure
 from bench.pairs import Side, compare
-from bench.plain_training import Items, Masked, loader, train_steps
+from bench.plain_training import Augmented, Items, loader, train_steps
 from bench.plain_training import accuracy as plain_accuracy
 from bench.spectrograms import open_split, plain_items, reciters
-from bench.training import default_masks, notebook_network, plain_network
+from bench.training import notebook_network, plain_network
 from bench.workshop import Pipeline, Workshop, stage_environment
 
 WANTED = 0.966  # validation accuracy: what the notebook reports on random rows
@@ -110,9 +110,11 @@ def eager_accuracy(pipeline: Pipeline, seed: int, n_epochs: int) -> float:
     """Train the same network from the same weights in a plain loop; return the same mean."""
     train, val = (plain_items(open_split(pipeline, name)) for name in ("train", "val"))
     network, optimizer = plain_network(pipeline.folder, seed)
-    items = Masked(train, default_masks())
+    changes = ours.default_augmentation(pipeline.folder)
     found = []
     for epoch in range(n_epochs):
-        train_steps(network, optimizer, iter(loader(items, 1000 * seed + epoch)))
+        number = 1000 * seed + epoch
+        items = Augmented(train, changes, number)
+        train_steps(network, optimizer, iter(loader(items, number)))
         found.append(plain_accuracy(network, val))
     return statistics.mean(found[-LAST_EPOCHS:])

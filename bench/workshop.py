@@ -67,13 +67,40 @@ class Pipeline:
 
     def command(self, stage: str) -> list[str]:
         """Return a stage's command as dvc.yaml has it."""
-        stages = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-        words = shlex.split(stages[stage]["cmd"].replace("${data.root}", str(self.root)))
+        words = shlex.split(pipeline_stages()[stage]["cmd"].replace("${data.root}", str(self.root)))
         return [sys.executable, *words[1:]]
 
     def run(self, stage: str) -> float:
         """Run a stage as a process; return its seconds."""
         return run_quietly(self.command(stage), self.folder, stage_environment())
+
+    def run_needed_by(self, stage: str) -> None:
+        """Run the stages that make what `stage` reads."""
+        for name in needed_by(stage)[:-1]:
+            self.run(name)
+
+
+def pipeline_stages() -> dict[str, dict[str, Any]]:
+    """Return the stages of dvc.yaml."""
+    text = (REPOSITORY / "dvc.yaml").read_text(encoding="utf-8")
+    stages: dict[str, dict[str, Any]] = yaml.safe_load(text)["stages"]
+    return stages
+
+
+def needed_by(stage: str) -> list[str]:
+    """Return the stages that make what `stage` reads, in the order of dvc.yaml, and itself."""
+    stages = pipeline_stages()
+    makers = {
+        next(iter(out)) if isinstance(out, dict) else out: name
+        for name, own in stages.items()
+        for out in own["outs"]
+    }
+    wanted, waiting = set(), [stage]
+    while waiting:
+        name = waiting.pop()
+        wanted.add(name)
+        waiting += [makers[dep] for dep in stages[name]["deps"] if makers.get(dep, name) != name]
+    return [name for name in stages if name in wanted]
 
 
 def stage_environment() -> dict[str, str]:

@@ -15,6 +15,7 @@ from bench import coverage, machine, rejection, report
 from bench.__main__ import LONG, MODULES, main
 from bench.figures import Figure, ratio_figure, value_figure
 from bench.pairs import Comparison, Side, compare, repeat, untold
+from bench.workshop import needed_by
 
 SECONDS = st.integers(1, 1000)
 
@@ -282,8 +283,17 @@ def test_the_table_of_rejection_scores_is_written_between_its_marks_best_first()
     assert rejection.with_table(rejection.with_table(page, "old"), text).count("`better`") == 1
 
 
-def test_rejection_is_compared_on_what_training_reads() -> None:
-    needed = rejection.needed_by("train_cnn")
+def test_what_training_reads_is_made_before_it() -> None:
+    needed = needed_by("train_cnn")
     assert needed[-1] == "train_cnn"
-    assert {"encode_labels", "split", "extract_spectrograms"} < set(needed)
+    assert {"encode_labels", "find_copies", "split", "extract_spectrograms"} < set(needed)
     assert "evaluate" not in needed
+
+
+@pytest.mark.real
+def test_a_quick_run_goes_through_all_stages_up_to_training(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Its stages were once listed by hand: a new one between them broke every benchmark of training.
+    assert main(["--quick", "reading"]) == 0
+    assert "nothing was written" in capsys.readouterr().out
