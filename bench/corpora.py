@@ -20,6 +20,14 @@ from bench.machine import n_cores
 
 REPOSITORY = Path(__file__).parents[1]
 QUIETEST = 0.25  # factor of the quietest copy: its sound is still well above 16 bits' noise
+# The digits are short, and recorded at 8 kHz.
+DIGITS = {
+    "sample_rate": 8000,
+    "window_seconds": 1.0,
+    "n_fft": 512,
+    "hop_length": 64,
+    "n_mels": 64,
+}
 CLIPS_A_GROUP, LEAST_GROUPS = 40, 8
 
 Samples = npt.NDArray[np.float32]

@@ -12,24 +12,15 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 from tqdm import tqdm
 
-from bench.corpora import NoRecordingsError, recordings
-from bench.workshop import REPOSITORY, Changes, Pipeline
+from bench.corpora import DIGITS, NoRecordingsError, recordings
+from bench.workshop import REPOSITORY, Changes, Pipeline, change_params
 
 PAGE = REPOSITORY / "docs" / "honest-evaluation.md"
 BEGIN, END = "<!-- begin: bench/rejection.py -->", "<!-- end: bench/rejection.py -->"
-DIGITS = {
-    "sample_rate": 8000,
-    "window_seconds": 1.0,
-    "n_fft": 512,
-    "hop_length": 64,
-    "n_mels": 64,
-}
 CORPORA: dict[str, tuple[str, Changes]] = {
     "reciters": ("reciters", {"data": {"audio": "Dataset"}}),
     "digits": ("fsdd", {"extract": DIGITS}),
@@ -98,14 +89,6 @@ def compare(pipeline: Pipeline, n_folds: int, n_seeds: int) -> dict[str, list[Ra
         for name, rates in rates_of(pipeline.folder).items():
             found.setdefault(name, []).append(rates)
     return found
-
-
-def change_params(path: Path, changes: Changes) -> None:
-    """Change some values of params.yaml."""
-    params: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for section, values in changes.items():
-        params[section].update(values)
-    path.write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
 def rates_of(folder: Path) -> dict[str, Rates]:

@@ -103,6 +103,14 @@ def needed_by(stage: str) -> list[str]:
     return [name for name in stages if name in wanted]
 
 
+def change_params(path: Path, changes: Changes) -> None:
+    """Change some values of params.yaml."""
+    params: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for section, values in changes.items():
+        params[section].update(values)
+    path.write_text(yaml.safe_dump(params), encoding="utf-8")
+
+
 def stage_environment() -> dict[str, str]:
     """Return an environment in which `python -m stages.X` runs in any folder."""
     return {**os.environ, "PYTHONPATH": str(REPOSITORY)}

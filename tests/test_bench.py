@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import coverage, machine, rejection, report
+from bench import coverage, machine, rejection, report, voice
 from bench.__main__ import LONG, MODULES, main
 from bench.figures import Figure, ratio_figure, value_figure
 from bench.pairs import Comparison, Side, compare, repeat, untold
@@ -297,3 +297,26 @@ def test_a_quick_run_goes_through_all_stages_up_to_training(
     # Its stages were once listed by hand: a new one between them broke every benchmark of training.
     assert main(["--quick", "reading"]) == 0
     assert "nothing was written" in capsys.readouterr().out
+
+
+def test_the_page_of_results_is_that_of_the_committed_runs() -> None:
+    page = voice.PAGE.read_text(encoding="utf-8")
+    assert voice.with_tables(page, voice.read_results()) == page
+
+
+def test_goals_are_of_measures_that_the_runs_have() -> None:
+    for key, runs in voice.read_results().items():
+        goals = voice.TASKS[key.partition(", ")[0]].goals
+        assert all(set(goals) <= set(run) for run in runs)
+
+
+def test_a_goal_is_met_by_the_mean_over_runs() -> None:
+    task = voice.Task("Some", "corpus", {}, {"clean": 0.9, "calibration error": 0.02})
+    runs = [
+        {"fold": fold, "seed": 0, "clean": clean, "calibration error": error}
+        for fold, (clean, error) in enumerate([(0.8, 0.02), (1.0, 0.04)])
+    ]
+    assert voice.table(task, runs).splitlines()[-2:] == [
+        "| clean | 90.00% | 80.0% - 100.0% | at least 90.0% | yes |",
+        "| calibration error | 3.00% | 2.0% - 4.0% | at most 2.0% | no |",
+    ]

@@ -1,0 +1,217 @@
+"""What the default settings know: `python -m bench.voice`, minutes for each training.
+
+Trains folds and seeds of real corpora, and scores each model as the pipeline does, under all
+conditions, and on the development set of other recordings. Writes bench/voice.json, and from it the
+tables of docs/results.md:
+
+    python -m bench.voice reciters --folds 6 --seeds 1
+    python -m bench.voice digits speakers
+"""
+
+import argparse
+import csv
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from bench.corpora import DIGITS, NoRecordingsError, recordings
+from bench.workshop import REPOSITORY, Changes, Pipeline, change_params
+
+RESULTS = REPOSITORY / "bench" / "voice.json"
+PAGE = REPOSITORY / "docs" / "results.md"
+BEGIN, END = "<!-- begin: bench/voice.json -->", "<!-- end: bench/voice.json -->"
+HEADER = "| measure | mean | lowest - highest run | wanted | met |\n|---|---|---|---|---|"
+AT_MOST = ("calibration error",)  # all other goals are lower bounds
+KINDS = {"same_recording_reencoded": "re-encoded", "other_recording": "other recordings"}
+
+Run = dict[str, Any]  # fold, seed, and the measures by name
+
+
+@dataclass(frozen=True)
+class Task:
+    """A corpus, how it is split, and what is hoped for."""
+
+    title: str
+    corpus: str
+    changes: Changes
+    goals: Mapping[str, float]
+    n_folds: int = 0
+    second: bool = False  # whether the other recordings are of its classes
+
+
+NOISES = ("white_noise_10db", "babble_10db")
+CODECS = ("mp3_64kbps", "mp3_32kbps", "vorbis_q0", "opus_16kbps")
+RECITERS: Changes = {"data": {"audio": "Dataset"}}
+SPEAKERS: Changes = {"data": {"table": "filespaths_speakers.csv"}}
+OFFICIAL: Changes = {"split": {"method": "column"}, "extract": DIGITS}
+TASKS = {
+    "reciters": Task(
+        "12 reciters, grouped by surah",
+        "reciters",
+        RECITERS,
+        {
+            "clean": 0.99,
+            **dict.fromkeys((*NOISES, *CODECS, "telephone"), 0.95),
+            "worst usual condition": 0.85,
+            "calibration error": 0.02,
+            "re-encoded, mean over reciters": 0.97,
+            "other recordings, mean over reciters": 0.75,
+        },
+        n_folds=6,
+        second=True,
+    ),
+    "random": Task(
+        "12 reciters, random rows", "reciters", {**RECITERS, "split": {"method": "random"}}, {}
+    ),
+    "digits": Task("spoken digits, official split", "fsdd", OFFICIAL, {"clean": 0.993}),
+    "speakers": Task(
+        "who speaks the digits, official split", "fsdd", {**OFFICIAL, **SPEAKERS}, {"clean": 0.997}
+    ),
+    "strangers": Task(
+        "spoken digits of a speaker left out", "fsdd", {"extract": DIGITS}, {}, n_folds=6
+    ),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the tasks that are asked for; return the exit code."""
+    parser = argparse.ArgumentParser("python -m bench.voice", description=__doc__)
+    parser.add_argument("tasks", nargs="+", choices=TASKS, metavar="TASK", help=", ".join(TASKS))
+    parser.add_argument("--folds", type=int, help="run only so many of the task's folds")
+    parser.add_argument("--seeds", type=int, default=1, help="of training")
+    parser.add_argument("--model", default="cnn", help="train.model")
+    parser.add_argument("--print", action="store_true", help="write nothing")
+    options = parser.parse_args(arguments)
+    try:
+        recordings()
+    except NoRecordingsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for name in options.tasks:
+        with tempfile.TemporaryDirectory(prefix="timbre-bench-") as folder:
+            runs = run_task(TASKS[name], Path(folder), options)
+        print(table(TASKS[name], runs), flush=True)
+        if not options.print:
+            key = name if options.model == "cnn" else f"{name}, {options.model}"
+            keep(key, runs)
+    return 0
+
+
+def run_task(task: Task, folder: Path, options: argparse.Namespace) -> list[Run]:
+    """Train and score every fold with every seed."""
+    pipeline = Pipeline.make(folder, recordings() / task.corpus, task.changes)
+    pipeline.run_needed_by("split")
+    params = folder / "params.yaml"
+    change_params(params, {"train": {"model": options.model}})
+    runs = []
+    n_folds = options.folds or max(task.n_folds, 1)
+    for fold in tqdm(range(n_folds), unit="fold", disable=None):
+        change_params(params, {"split": {"n_folds": task.n_folds, "fold": fold}})
+        for stage in ("split", "extract_conditions"):
+            pipeline.run(stage)
+        for seed in range(options.seeds):
+            change_params(params, {"train": {"seed": seed}})
+            for stage in ("train_cnn", "evaluate", "measure_robustness"):
+                pipeline.run(stage)
+            runs.append({"fold": fold, "seed": seed, **measures(task, folder)})
+    return runs
+
+
+def measures(task: Task, folder: Path) -> dict[str, float]:
+    """Return what one model achieved, by the measure's name."""
+    test, robustness = (
+        json.loads((folder / "metrics" / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("test", "robustness")
+    )
+    found = {
+        "clean": test["accuracy"],
+        "calibration error": test["ece"],
+        "test clips taken for unknown": test["false_rejects"],
+        "mean of the conditions": robustness["mean_accuracy"],
+        "worst usual condition": robustness["worst_usual_accuracy"],
+    }
+    conditions = {
+        name: said["accuracy"] for name, said in robustness["conditions"].items() if name != "clean"
+    }
+    second = other_recordings(folder / "models" / "timbre.safetensors") if task.second else {}
+    return found | conditions | second
+
+
+def other_recordings(model: Path) -> dict[str, float]:
+    """Return the accuracy on the development set, of each kind and reciter, and their means."""
+    from timbre.predict import Classifier
+
+    classifier = Classifier.load(model)
+    root = recordings() / "second"
+    right: dict[str, dict[str, list[bool]]] = {kind: {} for kind in KINDS.values()}
+    with (root / "filespaths.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            answer = classifier.answer(root / row["FilePath"])
+            own = right[KINDS[row["Kind"]]].setdefault(row["Class"], [])
+            own.append(answer.likeliest == row["Class"])
+    found: dict[str, float] = {}
+    for kind, reciters in right.items():
+        shares = {name: statistics.mean(hits) for name, hits in sorted(reciters.items())}
+        found |= {f"{kind}, {name}": share for name, share in shares.items()}
+        found[f"{kind}, mean over reciters"] = statistics.mean(shares.values())
+    return found
+
+
+def table(task: Task, runs: Sequence[Run]) -> str:
+    """Return a task's table: means over all runs."""
+    names = [name for name in runs[0] if name not in ("fold", "seed")]
+    n_folds, n_seeds = (len({run[key] for run in runs}) for key in ("fold", "seed"))
+    told = f"{task.title}: {n_folds} test splits, {n_seeds} seeds of training each"
+    return "\n".join([f"**{told}**", "", HEADER, *(_row(task, name, runs) for name in names)])
+
+
+def _row(task: Task, name: str, runs: Sequence[Run]) -> str:
+    values = [run[name] for run in runs]
+    mean, goal = statistics.mean(values), task.goals.get(name)
+    cells = [name, f"{mean:.2%}", f"{min(values):.1%} - {max(values):.1%}", "", ""]
+    if goal is not None:
+        most = name in AT_MOST
+        met = mean <= goal if most else mean >= goal
+        cells[3:] = [f"at {'most' if most else 'least'} {goal:.1%}", "yes" if met else "no"]
+    return f"| {' | '.join(cells)} |"
+
+
+def keep(name: str, runs: list[Run]) -> None:
+    """Put a task's runs in the place of its former ones, and write the page anew."""
+    results = read_results() | {name: runs}
+    text = json.dumps(results, indent=1, sort_keys=True) + "\n"
+    RESULTS.write_text(text, encoding="utf-8")
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
+
+
+def read_results() -> dict[str, list[Run]]:
+    """Return the runs of each task that has any."""
+    if not RESULTS.is_file():
+        return {}
+    results: dict[str, list[Run]] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return results
+
+
+def with_tables(page: str, results: dict[str, list[Run]]) -> str:
+    """Return the page with all tables between its two markers."""
+    before, rest = page.split(BEGIN)
+    _, after = rest.split(END)
+    tables = [_titled(name, runs) for name, runs in results.items()]
+    return "\n\n".join([before + BEGIN, *tables, END + after])
+
+
+def _titled(key: str, runs: list[Run]) -> str:
+    name, _, model = key.partition(", ")
+    text = table(TASKS[name], runs)
+    return f"With `train.model: {model}`:\n\n{text}" if model else text
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
