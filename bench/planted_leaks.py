@@ -1,13 +1,15 @@
 """How many planted copies are found, and at what cost: `python -m bench.planted_leaks`.
 
 Copies of some reciters' clips are made in every way that a recording is doctored, and put among all
-clips. Prints the table of docs/leaks.md, for two halves of the reciters, and what the search costs.
+clips. Writes the table of docs/leaks.md, with what else is taken for copies and what the search
+costs.
 """
 
 import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +19,21 @@ from tqdm import tqdm
 
 from bench.corpora import NoRecordingsError, recordings
 from bench.ours import front_end
+from bench.workshop import REPOSITORY
 from timbre.audio import load
 from timbre.codecs import mp3, opus, vorbis
 from timbre.copies import Index
 from timbre.levels import change_level
-from timbre.log_mel import LogMel
 from timbre.noise import add_noise, white
 from timbre.subfingerprints import Fingerprints, Listening, listening
 from timbre.windows import cut
 
 Waveform = npt.NDArray[np.float32]
+Half = npt.NDArray[np.float16]
 Change = Callable[[Waveform, int], Waveform]
 
+PAGE = REPOSITORY / "docs" / "leaks.md"
+BEGIN, END = "<!-- begin: bench/planted_leaks.py -->", "<!-- end: bench/planted_leaks.py -->"
 SECONDS = 5.0  # of a window
 BATCH = 64
 
@@ -67,10 +72,24 @@ CHANGES: dict[str, Change] = {
 }
 
 
+@dataclass(frozen=True)
+class Planted:
+    """What became of planted copies."""
+
+    found: dict[str, list[bool]]  # by the kind of copy, one entry a clip
+    n_pairs: int  # of originals
+    alarms: list[tuple[int, int]]  # pairs of originals that are taken for copies
+
+    def share(self) -> float:
+        """Return the share of all planted copies that were found."""
+        return sum(map(sum, self.found.values())) / sum(map(len, self.found.values()))
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the bench; return the exit code."""
     parser = argparse.ArgumentParser("python -m bench.planted_leaks", description=__doc__)
     parser.add_argument("--clips", type=int, default=400, help="of which copies are made")
+    parser.add_argument("--print", action="store_true", help="leave the page as it is")
     options = parser.parse_args(arguments)
     try:
         paths = sorted((recordings() / "reciters" / "Dataset").glob("*/*.ogg"))
@@ -78,75 +97,87 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     started = time.perf_counter()
-    transform = front_end()
-    waveforms = [load(path, transform.sample_rate) for path in tqdm(paths, disable=None)]
-    originals = np.stack([spectrogram(w, transform) for w in waveforms])
+    originals = spectrograms(paths)
     extraction = (time.perf_counter() - started) / len(paths)
-    features = {**vars(transform)}
-    method = listening(features, *originals.shape[1:])
-    assert method
-    chosen = np.random.default_rng(0).choice(len(paths), options.clips, replace=False)
-    reciters = sorted({path.parent.name for path in paths})
-    half = np.array([reciters.index(path.parent.name) % 2 for path in paths])
-    report_originals(originals, paths, method, extraction)
-    print("\n| copy | found, half the reciters | found, the other half |\n|---|---|---|")
-    for name, change in CHANGES.items():
-        copies = [
-            spectrogram(change(waveforms[n], transform.sample_rate), transform) for n in chosen
-        ]
-        found = is_found(originals, np.stack(copies), chosen, method)
-        shares = [f"{found[half[chosen] == side].mean():.1%}" for side in (0, 1)]
-        print(f"| {name} | {' | '.join(shares)} |", flush=True)
+    started = time.perf_counter()
+    pairs_of(originals)
+    search = (time.perf_counter() - started) / len(paths)
+    text = markdown(plant(paths, originals, options.clips), paths, extraction, search)
+    print(text)
+    if not options.print:
+        page = PAGE.read_text(encoding="utf-8")
+        before, after = page.split(BEGIN)[0], page.split(END)[1]
+        PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
     return 0
 
 
-def spectrogram(waveform: Waveform, transform: LogMel) -> npt.NDArray[np.float16]:
+def plant(paths: Sequence[Path], originals: Half, n_copied: int) -> Planted:
+    """Copy some clips in every way, look for each kind of copy among all originals."""
+    rate = front_end().sample_rate
+    chosen = np.random.default_rng(0).choice(len(paths), n_copied, replace=False).tolist()
+    waveforms = [load(paths[n], rate) for n in chosen]
+    found = {}
+    for name, change in tqdm(CHANGES.items(), disable=None):
+        copies = np.stack([spectrogram(change(waveform, rate)) for waveform in waveforms])
+        pairs = pairs_of(originals, copies)
+        found[name] = [(n, len(originals) + k) in pairs for k, n in enumerate(chosen)]
+    n_pairs = len(paths) * (len(paths) - 1) // 2
+    return Planted(found, n_pairs, sorted(pairs_of(originals)))
+
+
+def markdown(planted: Planted, paths: Sequence[Path], extraction: float, search: float) -> str:
+    """Return the table, and what it cost."""
+    between = [
+        pair for pair in planted.alarms if reciter(paths, pair[0]) != reciter(paths, pair[1])
+    ]
+    rows = [f"| {name} | {sum(hits) / len(hits):.1%} |" for name, hits in planted.found.items()]
+    n_copied = len(next(iter(planted.found.values())))
+    told = (
+        f"{n_copied} of {len(paths)} clips, each copied in {len(planted.found)} ways. Of the "
+        f"{planted.n_pairs} pairs of clips without planted copies {len(planted.alarms)} "
+        f"({len(planted.alarms) / planted.n_pairs:.4%}) are taken for copies, {len(between)} "
+        f"of them between two reciters. Search takes {1e3 * search:.2f} ms a clip, extraction "
+        f"{1e3 * extraction:.2f} (one core, Vorbis at 16 kHz)."
+    )
+    head = ["| copy | found |", "|---|---|", *rows, f"| **all** | **{planted.share():.1%}** |"]
+    return "\n".join([told, "", *head])
+
+
+def reciter(paths: Sequence[Path], number: int) -> str:
+    """Return who recites."""
+    return paths[number].parent.name
+
+
+def spectrograms(paths: Sequence[Path]) -> Half:
+    """Return the log-mels `(n, n_mels, n_frames)` of the clips' first seconds."""
+    rate = front_end().sample_rate
+    return np.stack([spectrogram(load(path, rate)) for path in tqdm(paths, disable=None)])
+
+
+def spectrogram(waveform: Waveform) -> Half:
     """Return the log-mel of the first seconds, as a shard holds it."""
+    transform = front_end()
     window = cut(waveform, [0], round(SECONDS * transform.sample_rate))[0]
     return transform(window).astype(np.float16)
 
 
-def parts(log_mel: npt.NDArray[np.float16], method: Listening) -> Iterator[Fingerprints]:
-    """Make fingerprints a batch at a time."""
-    for start in range(0, len(log_mel), BATCH):
-        yield method.fingerprints(log_mel[start : start + BATCH])
-
-
-def pairs_of(log_mel: npt.NDArray[np.float16], method: Listening) -> set[tuple[int, int]]:
-    """Return all pairs of windows that are taken for copies."""
-    index, first, found = Index(parts(log_mel, method)), 0, set()
-    for part in parts(log_mel, method):
+def pairs_of(originals: Half, copies: Half | None = None) -> set[tuple[int, int]]:
+    """Return all pairs of windows that are taken for copies, or all that `copies` are part of."""
+    method = listening({**vars(front_end())}, *originals.shape[1:])
+    assert method
+    windows = originals if copies is None else np.concatenate([originals, copies])
+    index = Index(parts(windows, method))
+    first, found = 0 if copies is None else len(originals), set()
+    for part in parts(windows[first:], method):
         found |= {(copy.one, copy.other) for copy in index.copies(part, first)}
         first += len(part.words)
     return found
 
 
-def is_found(
-    originals: npt.NDArray[np.float16],
-    copies: npt.NDArray[np.float16],
-    chosen: npt.NDArray[np.int64],
-    method: Listening,
-) -> npt.NDArray[np.bool_]:
-    """Tell which copies are found as those of their own originals."""
-    found = pairs_of(np.concatenate([originals, copies]), method)
-    return np.array([(n, len(originals) + k) in found for k, n in enumerate(chosen.tolist())])
-
-
-def report_originals(
-    originals: npt.NDArray[np.float16], paths: list[Path], method: Listening, extraction: float
-) -> None:
-    """Print what is found among clips without planted copies, and the cost of looking."""
-    started = time.perf_counter()
-    found = pairs_of(originals, method)
-    cost = (time.perf_counter() - started) / len(originals)
-    print(
-        f"{len(originals)} clips: extraction {1e3 * extraction:.2f} ms each, "
-        f"search {1e3 * cost:.2f}"
-    )
-    clips = sorted({n for pair in found for n in pair})
-    print(f"among them {len(found)} pairs of {len(clips)} clips are taken for copies:")
-    for clip in clips:
-        print(f"  {paths[clip].parent.name}/{paths[clip].name}")
+def parts(log_mel: Half, method: Listening) -> Iterator[Fingerprints]:
+    """Make fingerprints a batch at a time."""
+    for start in range(0, len(log_mel), BATCH):
+        yield method.fingerprints(log_mel[start : start + BATCH])
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import coverage, machine, rejection, report, voice
+from bench import coverage, machine, planted_leaks, rejection, report, voice
 from bench.__main__ import LONG, MODULES, main
+from bench.corpora import recordings
 from bench.figures import Figure, ratio_figure, value_figure
 from bench.pairs import Comparison, Side, compare, repeat, untold
 from bench.workshop import needed_by
@@ -320,3 +321,13 @@ def test_a_goal_is_met_by_the_mean_over_runs() -> None:
         "| clean | 90.00% | 80.0% - 100.0% | at least 90.0% | yes |",
         "| calibration error | 3.00% | 2.0% - 4.0% | at most 2.0% | no |",
     ]
+
+
+@pytest.mark.real
+def test_planted_copies_are_found_and_other_recordings_are_not() -> None:
+    paths = sorted((recordings() / "reciters" / "Dataset").glob("*/*.ogg"))[::5]
+    planted = planted_leaks.plant(paths, planted_leaks.spectrograms(paths), 30)
+    assert planted.share() >= 0.99
+    assert len(planted.alarms) <= 0.001 * planted.n_pairs
+    reciters = {tuple(paths[n].parent.name for n in pair) for pair in planted.alarms}
+    assert all(one == other for one, other in reciters)

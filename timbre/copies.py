@@ -17,12 +17,12 @@ from timbre.problems import InputError
 from timbre.subfingerprints import N_BITS, Fingerprints, Flags, Words
 
 GAP = 16  # frames between the two words of a key
-ASK_EVERY = 4  # frames; the words of neighbours are nearly the same
+ASK_EVERY = 2  # frames; the words of neighbours are nearly the same
 N_UNSURE = 4  # bits of a key that are turned over, in all combinations
 MOST_HITS = 32  # windows that one key may bring: what many share tells none apart
 MOST_TRIED = 16  # windows that are compared with one, those with most keys in common
-LEAST_FRAMES = 75  # of overlap, 1.5 s: less says too little
-LIMIT = 0.24  # share of differing bits; other recordings lie about a half (docs/leaks.md)
+LEAST_FRAMES = 60  # of overlap, 1.2 s: less says too little
+LIMIT = 0.28  # share of differing bits; other recordings lie about a half (docs/leaks.md)
 HOPELESS = 0.4  # a share of differing bits that no offset near by mends
 NEAR = 3  # frames about the offset of a key in which the best one is looked for
 PLACE_BITS = 30  # of a place in the index: window and frame
@@ -86,6 +86,10 @@ class Index:
     def _candidates(self, keys: Keys, frames: Integers, window: int) -> Iterator[tuple[int, int]]:
         shift = np.uint64(PLACE_BITS)
         starts = np.searchsorted(self.keys, keys << shift)
+        # Most keys with bits turned over stand nowhere: only the others need an end.
+        last = max(0, len(self.keys) - 1)
+        there = self.keys[np.minimum(starts, last)] >> shift == keys
+        keys, frames, starts = keys[there], frames[there], starts[there]
         stops = np.searchsorted(self.keys, (keys + np.uint64(1)) << shift)
         counts = np.minimum(stops - starts, MOST_HITS)
         ordinal = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
