@@ -2,7 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft, signal
+from scipy import fft
 
 from timbre.audio import Waveform, resample
 
@@ -23,7 +23,7 @@ def low_pass(waveform: Waveform, sample_rate: int, edge: float) -> Waveform:
     """
     if edge >= sample_rate / 2:
         return waveform
-    return _filter(waveform, signal.butter(ORDER, edge, "lowpass", fs=sample_rate, output="sos"))
+    return _butterworth(waveform, sample_rate, ORDER, edge, "lowpass")
 
 
 def telephone(waveform: Waveform, sample_rate: int) -> Waveform:
@@ -31,8 +31,7 @@ def telephone(waveform: Waveform, sample_rate: int) -> Waveform:
     low, high = TELEPHONE_BAND
     narrow = low_pass(waveform, sample_rate, high)
     if low < sample_rate / 2:
-        sections = signal.butter(HIGH_PASS_ORDER, low, "highpass", fs=sample_rate, output="sos")
-        narrow = _filter(narrow, sections)
+        narrow = _butterworth(narrow, sample_rate, HIGH_PASS_ORDER, low, "highpass")
     return fit(
         resample(resample(narrow, sample_rate, TELEPHONE_RATE), TELEPHONE_RATE, sample_rate),
         len(waveform),
@@ -74,6 +73,11 @@ def fit(waveform: Waveform, n_samples: int) -> Waveform:
     return fitted
 
 
-def _filter(waveform: Waveform, sections: Floats) -> Waveform:
+def _butterworth(
+    waveform: Waveform, sample_rate: int, order: int, edge: float, kind: str
+) -> Waveform:
+    from scipy import signal  # takes half a second, and a run that only copies needs none of it
+
+    sections = signal.butter(order, edge, kind, fs=sample_rate, output="sos")
     filtered: Waveform = signal.sosfilt(sections, waveform).astype(np.float32)
     return filtered
