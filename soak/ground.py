@@ -21,6 +21,7 @@ RESULTS = ("data", "models", "metrics", "plots")
 RATE = 8000  # Hz
 N_GROUPS = 8
 CLASSES = {"low": 500.0, "high": 2000.0}  # Hz
+N_CLIPS = N_GROUPS * len(CLASSES)
 # A tenth of a second of sound and some hundred weights: a stage takes hardly longer than its
 # imports, and what it does to files is what it does with a thousand times as much.
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -11,6 +11,7 @@ KILLS = ("SIGKILL", "SIGTERM", "SIGINT")
 ERRORS = ("ENOSPC", "EIO")
 CAN_FAIL = ("open", "fsync", "rename", "link", "mkdir")
 PLACES = (".timbre", "data", "models", "plots", "metrics", ".dvc")
+LIMITS = (0, 100, 2000, 5000)  # bytes
 # How often each is drawn.
 FAULTS = {"time": 5, "event": 4, "error": 4, "limit": 1, "full": 1, "read-only": 1, "twice": 1}
 
@@ -22,7 +23,9 @@ class Strike:
     fault: str  # a key of FAULTS
     stage: str  # the first that has to run; what the others make lies in the cache
     role: str = ""  # of the process that is struck: dvc, worker, or a stage
-    event: int = 0  # number of the event in that process; 0: it comes by the clock
+    event: int = 0  # it comes at the process's event of this number; 0: it comes by the clock
+    kind: str = ""  # of the events that are counted
+    path: str = ""  # some of the path that they concern
     seconds: float = 0.0  # since that process began
     do: str = ""  # a signal, an error, or LIMIT
     to: str = "self"  # of a signal: self, dvc or group
@@ -80,7 +83,7 @@ def _kill_by_clock(rng: random.Random, ground: Ground, stage: str) -> Strike:
     seconds = round(rng.uniform(0, longest), 3)
     do, to = rng.choice(KILLS), _to(rng, role)
     jobs = 2 if role == "worker" else rng.choice((1, 2))
-    return Strike("time", stage, role, 0, seconds, do, to, jobs=jobs)
+    return Strike("time", stage, role, seconds=seconds, do=do, to=to, jobs=jobs)
 
 
 def _event(
@@ -93,17 +96,17 @@ def _event(
 
 def _kill_at_event(rng: random.Random, ground: Ground, stage: str) -> Strike:
     role, event = _event(rng, ground, stage, ())
-    return Strike("event", stage, role, event, 0, rng.choice(KILLS), _to(rng, role))
+    return Strike("event", stage, role, event, do=rng.choice(KILLS), to=_to(rng, role))
 
 
 def _error(rng: random.Random, ground: Ground, stage: str) -> Strike:
     role, event = _event(rng, ground, stage, CAN_FAIL)
-    return Strike("error", stage, role, event, 0, rng.choice(ERRORS))
+    return Strike("error", stage, role, event, do=rng.choice(ERRORS))
 
 
 def _limit(rng: random.Random, ground: Ground, stage: str) -> Strike:
     role, event = _event(rng, ground, stage, ("open", "mkdir"))
-    return Strike("limit", stage, role, event, 0, "LIMIT", bytes=rng.choice((0, 100, 2000, 5000)))
+    return Strike("limit", stage, role, event, do="LIMIT", bytes=rng.choice(LIMITS))
 
 
 def _without_process(fault: str, rng: random.Random, stage: str) -> Strike:

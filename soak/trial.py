@@ -19,7 +19,7 @@ import yaml
 from safetensors import SafetensorError, safe_open
 
 from bench.repository import Repository
-from soak.ground import RESULTS, Done, Ground, alive, copy, repro, start, wait_for_group
+from soak.ground import N_CLIPS, RESULTS, Done, Ground, alive, copy, repro, start, wait_for_group
 from soak.plan import EVERYTHING, Strike
 from timbre.problems import InputError
 from timbre.shards import read_index
@@ -29,6 +29,7 @@ RAN = re.compile(r"^Running stage '([^']+)':", re.MULTILINE)
 COMPUTED = re.compile(r"^extract_spectrograms: \d+ clips: (\d+) computed", re.MULTILINE)
 GOES_ON = re.compile(r"goes on after epoch (\d+)")
 STAGE_FAILED = ("error: ", "Traceback", "failed to run: ")
+DVCS_PIECE = re.compile(r"\.[\w-]{22}\.tmp")  # how it calls a file that it is about to rename
 
 
 class NotPossibleError(Exception):
@@ -106,21 +107,22 @@ def _disturbed(strike: Strike, repository: Repository, outcome: Outcome) -> Done
 
 
 def _again(repository: Repository, outcome: Outcome) -> Done:
-    """Run `dvc repro`; where DVC trips over its own files, let the doctor mend them."""
+    """Run `dvc repro`; what DVC has broken for itself, let the doctor mend."""
     done = repro(repository, {})
-    if done.returncode and not any(sign in done.output for sign in STAGE_FAILED):
-        mended = subprocess.run(
-            [sys.executable, "-m", "timbre.doctor", "--repair"],
-            cwd=repository.folder,
-            env=repository.environment(),
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-        )
-        outcome.doctor = mended.stdout + mended.stderr
-        again = repro(repository, {})
-        return Done(again.returncode, f"{done.output}\n{outcome.doctor}\n{again.output}")
-    return done
+    tripped = done.returncode and not any(sign in done.output for sign in STAGE_FAILED)
+    if not tripped and not any(DVCS_PIECE.search(name) for name in digests(repository)):
+        return done
+    mended = subprocess.run(
+        [sys.executable, "-m", "timbre.doctor", "--repair"],
+        cwd=repository.folder,
+        env=repository.environment(),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    outcome.doctor = mended.stdout + mended.stderr
+    again = repro(repository, {})
+    return Done(again.returncode, f"{done.output}\n{outcome.doctor}\n{again.output}")
 
 
 def judge(
@@ -207,9 +209,6 @@ def redone(before: dict[str, int], second: Done) -> list[str]:
         if not found or int(found[1]) != before["epochs"]:
             faults.append(f"{before['epochs']} finished epochs redone")
     return faults
-
-
-N_CLIPS = 16
 
 
 def _command(number: int) -> str:

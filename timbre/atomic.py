@@ -30,8 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(handle.fileno())
         temporary.replace(path)
     except Exception as error:
-        if not isinstance(error, OSError) or error.errno is None:
-            _raise_as_os_error(error, path)
+        _name(error, temporary, path)
         raise
     finally:
         with suppress(OSError):  # the first error is the one to tell
@@ -71,7 +70,11 @@ def _runs(pid: str) -> bool:
     return True
 
 
-def _raise_as_os_error(error: Exception, path: Path) -> None:
-    if found := SYSTEM_ERROR.search(str(error)):
+def _name(error: Exception, temporary: Path, path: Path) -> None:
+    """Have an error of the system speak of `path`; raise it where a library has hidden it."""
+    if isinstance(error, OSError) and error.errno is not None:
+        if error.filename in (None, str(temporary)):
+            error.filename = str(path)
+    elif found := SYSTEM_ERROR.search(str(error)):
         number = int(found[1])
         raise OSError(number, os.strerror(number), str(path)) from error

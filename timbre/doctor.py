@@ -30,6 +30,7 @@ from timbre.atomic import leftovers
 LOCKS = (Path("dvc.lock"), Path("data/dvc.lock"))
 RWLOCK = Path(".dvc/tmp/rwlock")
 OUR_FOLDERS = ("data", "models", "metrics", "plots", ".timbre")
+PIECE = re.compile(r"\.[\w-]{22}\.tmp")  # how DVC calls a file that it is about to rename
 STORED = re.compile(r"[0-9a-f]{30}(\.dir)?")  # a file in DVC's cache, in a folder of two digits
 
 
@@ -199,7 +200,8 @@ def _is_record(path: Path) -> bool:
 
 def stored_files(store: Path) -> Iterator[Finding]:
     """Find files in DVC's cache whose bytes are not those of their name, and pieces of some."""
-    for path in tqdm(sorted(store.glob("*/*")), unit="file", desc="cache", disable=None):
+    paths = sorted([*store.glob("*.tmp"), *store.glob("*/*")])
+    for path in tqdm(paths, unit="file", desc="cache", disable=None):
         if not STORED.fullmatch(path.name):
             text = f"{path}: a piece of a file, left when DVC was killed"
             yield Finding(text, "removed", path.unlink)
@@ -235,10 +237,11 @@ def recorded_files(store: Path) -> dict[Path, str]:
 
 
 def left_over() -> Iterator[Finding]:
-    """Find temporary files whose writers are gone."""
+    """Find temporary files whose writers are gone, ours and DVC's."""
     for name in OUR_FOLDERS:
         for folder in [Path(name), *(p for p in Path(name).rglob("*") if p.is_dir())]:
-            for path in leftovers(folder) if folder.is_dir() else []:
+            pieces = [path for path in folder.glob(".*.tmp") if PIECE.fullmatch(path.name)]
+            for path in [*leftovers(folder), *pieces]:
                 text = f"{path}: a temporary file of a process that was killed"
                 yield Finding(text, "removed", path.unlink)
 

@@ -46,7 +46,8 @@ class Watch:
 
     def __init__(self, role: str) -> None:
         """Begin to count."""
-        self.role, self.count, self.start = role, 0, time.monotonic()
+        self.role, self.start = role, time.monotonic()
+        self.count, self.met = 0, 0  # events, and those of the kind and place to strike at
         self.armed = STRIKE.get("role") == role
         path = os.environ.get("SOAK_LOG")
         # By its number: the hook would see an `open` of its own.
@@ -75,8 +76,10 @@ class Watch:
             return
         self.count += 1
         self.note(kind, os.path.relpath(name, ROOT))
-        if self.armed and self.count == STRIKE.get("event"):
-            strike(name)
+        if self.armed and STRIKE["kind"] in kind and STRIKE["path"] in name:
+            self.met += 1
+            if self.met == STRIKE.get("event"):
+                strike(name)
 
     def note(self, kind: str, name: str) -> None:
         """Write one event down."""
