@@ -5,6 +5,9 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ CACHE = Path(".dvc/cache")
 STORE = CACHE / "files" / "md5"
 SHARD = Path("data/spectrograms/shard-0000.h5")
 RECORD = CACHE / "runs" / "ab" / ("ab" * 32)
+needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="asks /proc")
 GONE = 2**22 + 1  # more than Linux counts processes
 
 
@@ -84,6 +88,18 @@ def repair(capsys: pytest.CaptureFixture[str]) -> None:
     assert healthy(capsys)
 
 
+@contextmanager
+def running(*command: str) -> Iterator[int]:
+    """Run a process for a while; yield its number."""
+    with subprocess.Popen(command) as process:
+        try:
+            while not Path(f"/proc/{process.pid}/cmdline").read_bytes():
+                time.sleep(0.01)  # its command is not there from the first moment on
+            yield process.pid
+        finally:
+            process.kill()
+
+
 def test_a_healthy_repository_is_called_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert healthy(capsys)
     doctor.RWLOCK.write_text("{}")
@@ -143,27 +159,26 @@ def test_locks_of_processes_that_are_gone_are_removed(capsys: pytest.CaptureFixt
     repair(capsys)
 
 
-@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="asks /proc")
+@needs_proc
 def test_a_number_that_another_process_has_now_is_no_dvc(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with subprocess.Popen(["sleep", "600"]) as other:
-        doctor.RWLOCK.write_text(json.dumps(lock_of(other.pid)))
+    with running("sleep", "600") as other:
+        doctor.RWLOCK.write_text(json.dumps(lock_of(other)))
         assert "that are gone" in finding(capsys)[0]
-        other.kill()
 
 
+@needs_proc
 def test_where_dvc_is_at_work_nothing_is_touched(capsys: pytest.CaptureFixture[str]) -> None:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600) # dvc"]) as dvc:
-        doctor.RWLOCK.write_text(json.dumps(lock_of(dvc.pid)))
+    with running(sys.executable, "-c", "import time; time.sleep(600) # dvc") as dvc:
+        doctor.RWLOCK.write_text(json.dumps(lock_of(dvc)))
         (RECORD / "broken").write_text("")
         assert doctor.main(["--repair"]) == 1
         told = capsys.readouterr().out
         assert told == (
-            f"error: DVC is at work here (process {dvc.pid}: dvc repro): wait until it ends, or "
+            f"error: DVC is at work here (process {dvc}: dvc repro): wait until it ends, or "
             "end it\n"
         )
-        dvc.kill()
     assert (RECORD / "broken").exists()
 
 
