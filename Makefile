@@ -1,10 +1,13 @@
 # `make repro` and `make test` need Python >= 3.11, git and make; nothing has to be installed before.
 
 PYTHON ?= python3
+N ?= 1000
+MINUTES ?= 60
+SEED ?= 0
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-fast bench check format lock clean
+.PHONY: help repro test test-fast soak bench check format lock clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -19,6 +22,9 @@ test: .venv/ready  ## run all tests, with coverage
 
 test-fast: .venv/ready  ## run the tests that start no DVC and need no real recordings
 	pytest -m "not pipeline and not real"
+
+soak: .venv/ready  ## disturb a thousand runs in an hour at most; N=, MINUTES=, SEED= set others
+	python -m soak --count $(N) --minutes $(MINUTES) --seed $(SEED)
 
 bench: .venv/ready  ## measure Timbre side by side with other ways, into bench/results.json
 	python -m bench

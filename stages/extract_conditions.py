@@ -13,7 +13,6 @@ and condition is taken from DVC's cache.
 import hashlib
 import importlib.util
 import json
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -40,6 +39,7 @@ from timbre.condition_shards import (
     fill_part,
     join,
 )
+from timbre.handover import deliver
 from timbre.log_mel import LogMel
 from timbre.params import Section, read_section
 from timbre.problems import InputError
@@ -96,7 +96,7 @@ def main(root: Path, clips: Path, splits: Path, spectrograms: Path, conditions: 
         name: finish(name, test, recipe, earlier.get(name), parts[name]) for name in attributes
     }
     publish({f"{name}/{shard_name(0)}": path for name, path in shards.items()}, conditions)
-    shutil.rmtree(STAGING, ignore_errors=True)
+    deliver(STAGING)
     n_computed = sum(map(len, missing.values()))
     print(
         f"extract_conditions: {len(test)} test clips under {len(attributes)} conditions: "

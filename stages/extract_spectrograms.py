@@ -12,7 +12,6 @@ goes on where it was.
 import hashlib
 import importlib.util
 import json
-import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -34,6 +33,7 @@ from timbre.extraction import (
     read_indexes,
     stored_rows,
 )
+from timbre.handover import deliver
 from timbre.log_mel import LogMel
 from timbre.mel_filters import empty_bands
 from timbre.params import Section, read_section
@@ -115,7 +115,7 @@ def main(root: Path, clips: Path, spectrograms: Path) -> None:
     n_clips = sum(map(len, dealt))
     report(run_tasks(tasks, n_clips, fill), n_clips)
     publish(finished | {task.target.name: task.target for task in tasks}, spectrograms)
-    shutil.rmtree(STAGING, ignore_errors=True)
+    deliver(STAGING)
 
 
 def describe(params: Extract) -> Attributes:

@@ -9,7 +9,6 @@ Reads spectrograms, splits and labels; writes the model, its metrics and its lea
 A killed run goes on after its last whole epoch and ends with the bytes of an uninterrupted one.
 """
 
-import shutil
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -36,6 +35,7 @@ from timbre.dataset import (
 )
 from timbre.device import choose_device, choose_precision
 from timbre.fingerprint import fingerprint_of
+from timbre.handover import deliver
 from timbre.model_file import ModelCard, save_model
 from timbre.networks import build_network, n_parameters
 from timbre.params import Section, read_section
@@ -150,7 +150,7 @@ def main(
     )
     save_model(model, network, card)
     write_json(summary, metrics)
-    shutil.rmtree(STAGING)
+    deliver(STAGING)
     print_summary(summary)
 
 

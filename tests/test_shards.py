@@ -244,7 +244,7 @@ def test_what_is_missing_foreign_or_cut_off_is_told_as_damage(
 def test_a_foreign_hdf5_file_is_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "s.h5", "w") as file:
         file["x"] = 1
-    with pytest.raises(InputError, match=r"s\.h5: not a shard of format 2: delete it and run dvc"):
+    with pytest.raises(InputError, match=r"s\.h5: not a shard of format 3: delete it and run dvc"):
         read_index(tmp_path / "s.h5")
     for read in (read_log_mel, map_windows):
         with pytest.raises(InputError, match=r"s\.h5: damaged"):
@@ -255,7 +255,7 @@ def test_a_shard_of_the_first_format_is_refused(tmp_path: Path) -> None:
     write_shard(tmp_path / "s.h5", *numbered([1]))
     with h5py.File(tmp_path / "s.h5", "r+") as file:
         file.attrs["format"] = 1
-    with pytest.raises(InputError, match=r"s\.h5: not a shard of format 2: delete it and run dvc"):
+    with pytest.raises(InputError, match=r"s\.h5: not a shard of format 3: delete it and run dvc"):
         read_index(tmp_path / "s.h5")
 
 

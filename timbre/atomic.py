@@ -2,9 +2,14 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+# How HDF5 and safetensors, which raise errors of their own, tell what the system said.
+SYSTEM_ERROR = re.compile(r"(?:\berrno = |\(os error )(\d+)")
+LONGEST_PID = 9  # digits
 
 
 @contextmanager
@@ -12,16 +17,30 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`: on success it becomes `path`, else it is removed.
 
     The bytes are forced to disk before the rename: a power cut leaves the old file or the new one.
+    What writers that were killed left of `path` is removed. Raises OSError, whichever library
+    writes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in leftovers(path.parent, path.name):
+        left.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         with temporary.open("rb+") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)
+    except Exception as error:
+        _name(error, temporary, path)
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the first error is the one to tell
+            temporary.unlink()
+
+
+def leftovers(folder: Path, name: str = "*") -> list[Path]:
+    """Return the temporary files of `replacing` in a folder whose process is gone."""
+    found = folder.glob(f".{_literal(name)}.*.tmp")
+    return [path for path in found if not _runs(path.name.split(".")[-2])]
 
 
 def write_json(document: object, path: Path) -> None:
@@ -32,3 +51,30 @@ def write_json(document: object, path: Path) -> None:
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _literal(name: str) -> str:
+    return name if name == "*" else re.sub(r"([*?\[])", r"[\1]", name)
+
+
+def _runs(pid: str) -> bool:
+    """Tell whether a process of this number runs; what is no number is not ours to remove."""
+    if not pid.isdecimal() or len(pid) > LONGEST_PID:
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # another user's
+    return True
+
+
+def _name(error: Exception, temporary: Path, path: Path) -> None:
+    """Have an error of the system speak of `path`; raise it where a library has hidden it."""
+    if isinstance(error, OSError) and error.errno is not None:
+        if error.filename in (None, str(temporary)):
+            error.filename = str(path)
+    elif found := SYSTEM_ERROR.search(str(error)):
+        number = int(found[1])
+        raise OSError(number, os.strerror(number), str(path)) from error

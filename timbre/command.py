@@ -1,20 +1,42 @@
 """How a stage is run from the command line: paths in, problems out without a traceback."""
 
+import errno
 import inspect
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Never
 
+from timbre.handover import clear_recorded
+from timbre.parent import end_with_dvc
 from timbre.problems import InputError
 
-INTERRUPTED = 130  # the shell's exit code for SIGINT
+INTERRUPTED, TERMINATED = 130, 143  # the shell's exit codes for SIGINT and SIGTERM
+RESUMED = "then run `dvc repro`: what is finished is not done again"
+# What a disk, a system or a user can be the reason of, and the way out.
+WAYS_OUT = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room"),
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EIO: "look after the disk",
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS), "allow this user to read and write there"
+    ),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit on open files (ulimit -n)"),
+    **dict.fromkeys((errno.ENOMEM, errno.EAGAIN), "end other programs, or set TIMBRE_JOBS=1"),
+}
+
+
+class TerminatedError(BaseException):
+    """SIGTERM came: no error, and nobody who catches all errors shall catch it."""
 
 
 def run(main: Callable[..., None]) -> None:
     """Call `main` with the command line's arguments as paths and exit.
 
     Exit codes: 0 done, 1 a problem that the user can mend (its lines on stderr), 2 wrong number of
-    arguments, 130 interrupted. Anything else is our mistake and keeps its traceback.
+    arguments, 130 interrupted, 143 terminated. Anything else is our mistake and keeps its
+    traceback. The process ends early if the DVC that runs it is killed.
     """
     sys.exit(_exit_code(main, sys.argv[1:]))
 
@@ -26,13 +48,35 @@ def _exit_code(main: Callable[..., None], arguments: list[str]) -> int:
         usage = " ".join(name.upper() for name in names)
         print(f"usage: python -m {module} {usage}", file=sys.stderr)
         return 2
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
+        end_with_dvc()
+        clear_recorded()
         main(*map(Path, arguments))
     except InputError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         return 1
+    except OSError as error:
+        if error.errno not in WAYS_OUT:
+            raise
+        print(f"error: {_told(error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except TerminatedError:
+        print("terminated", file=sys.stderr)
+        return TERMINATED
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
+
+
+def _terminate(*_: object) -> Never:
+    raise TerminatedError
+
+
+def _told(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror}: {WAYS_OUT[error.errno or 0]}, {RESUMED}"

@@ -27,8 +27,9 @@ import numpy.typing as npt
 
 from timbre.atomic import replacing
 from timbre.problems import InputError
+from timbre.steady_file import SteadyFile
 
-FORMAT = 2
+FORMAT = 3
 MAX_OPEN = 64  # shards at a time: the system allows a process so many files
 WRITE_WINDOWS = 64  # written at a time: a shard's size never decides how much memory is taken
 Attributes = dict[str, str | int | float]
@@ -81,8 +82,7 @@ def write_shard(
     `clips` are written as they come, a few windows at a time.
     """
     index: list[tuple[bytes, bytes, int]] = []
-    # Older layouts have no checksums on attributes, nor on where in the file a window lies.
-    with replacing(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
+    with replacing(path) as temporary, _new_file(temporary) as (file, written):
         file.attrs["format"] = FORMAT
         file.attrs["made_by"] = np.bytes_(json.dumps(attributes, sort_keys=True))
         log_mel = file.create_dataset(
@@ -101,6 +101,7 @@ def write_shard(
             waiting.append(clip.log_mel)
             if sum(map(len, waiting)) >= WRITE_WINDOWS:
                 _extend(log_mel, waiting)
+                written.check()
         _extend(log_mel, waiting)
         _write_clips(file, index)
 
@@ -178,6 +179,16 @@ def shard_paths(folder: Path) -> list[Path]:
     if not paths:
         raise InputError(f"{folder}: no spectrogram shards: run `dvc repro extract_spectrograms`")
     return paths
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[tuple[h5py.File, SteadyFile]]:
+    """Open a file to be written. Raises OSError, at the latest at the end."""
+    with SteadyFile(path) as written:
+        # Older layouts have no checksums on attributes, nor on where in the file a window lies.
+        with h5py.File(written, "w", libver="v110") as file:
+            yield file, written
+        written.check()
 
 
 @contextmanager

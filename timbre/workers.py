@@ -8,6 +8,9 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from timbre.parent import end_with_parent
+from timbre.problems import InputError
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -24,17 +27,28 @@ def map_unordered(
 
     One process, or one task, runs here; more run in workers that have imported `preload`. Either
     way numpy computes in one thread: N processes with N threads each would fight over N cores.
+    Raises InputError if a worker is killed.
     """
     n_processes = min(n_processes, len(tasks))
     if n_processes <= 1:
         yield from (_alone(work, task) for task in tasks)
         return
-    from concurrent.futures import ProcessPoolExecutor, as_completed  # slow; not always needed
+    # Slow to import; not always needed.
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
 
-    context = _worker_context(preload)
-    with ProcessPoolExecutor(n_processes, context) as pool:
+    pool = ProcessPoolExecutor(n_processes, _worker_context(preload), end_with_parent)
+    try:
         for future in as_completed([pool.submit(_alone, work, task) for task in tasks]):
             yield future.result()
+    except BrokenProcessPool:
+        raise InputError(
+            "a worker process was killed, maybe because memory ran out: set TIMBRE_JOBS to fewer "
+            f"than {n_processes} or end other programs, then run `dvc repro`: what is finished is "
+            "not done again"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)  # else an interrupted run would do all tasks first
 
 
 def n_cores() -> int:

@@ -1,0 +1,169 @@
+"""Nothing works on for one that is gone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from timbre import parent
+
+REPOSITORY = Path(__file__).parent.parent
+# A stage that works for ever; its parent prints its number and waits.
+STAGE = "from timbre import command; import time; command._exit_code(lambda: time.sleep(600), [])"
+DVC = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], start_new_session=len(sys.argv) > 2)
+print(child.pid, flush=True)
+child.wait()
+"""
+POOL = """
+import os, signal, time
+from timbre.workers import map_unordered
+
+def work(seconds):
+    print(os.getpid(), flush=True)
+    time.sleep(seconds)
+
+INTERRUPT = False
+if __name__ == "__main__":
+    if INTERRUPT:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    list(map_unordered(work, [600, 600], 2))
+"""
+
+
+def start(command: list[str], **variables: str) -> "subprocess.Popen[str]":
+    own = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
+    return subprocess.Popen(
+        command,
+        env={**own, "PYTHONPATH": str(REPOSITORY), **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def numbers(process: "subprocess.Popen[str]", n: int) -> list[int]:
+    assert process.stdout
+    return [int(process.stdout.readline()) for _ in range(n)]
+
+
+def ends(pid: int) -> bool:
+    """Wait until a process, no child of ours, has ended."""
+    for _ in range(600):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state in "ZX":
+            return True
+        time.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+    return False
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc")
+
+
+@needs_proc
+def test_a_stage_ends_when_the_dvc_that_runs_it_is_killed() -> None:
+    dvc = start([sys.executable, "-c", DVC, STAGE], DVC_STAGE="train_cnn")
+    (stage,) = numbers(dvc, 1)
+    dvc.kill()
+    assert ends(stage)
+    dvc.communicate()
+
+
+@needs_proc
+def test_a_stage_that_was_orphaned_while_it_started_ends_too() -> None:
+    # Its parent is in another group of processes: nobody who is not DVC's child sees it so.
+    dvc = start([sys.executable, "-c", DVC, STAGE, "own group"], DVC_STAGE="train_cnn")
+    (stage,) = numbers(dvc, 1)
+    assert ends(stage)
+    assert dvc.wait(timeout=60) == 0
+    dvc.communicate()
+
+
+@needs_proc
+def test_a_stage_run_by_hand_outlives_its_shell() -> None:
+    shell = start([sys.executable, "-c", DVC, STAGE])
+    (stage,) = numbers(shell, 1)
+    time.sleep(1)  # it has started
+    shell.kill()
+    shell.wait()
+    time.sleep(3 * parent.LOOK_EVERY)
+    os.kill(stage, 0)
+    os.kill(stage, signal.SIGTERM)
+    assert ends(stage)
+    shell.communicate()
+
+
+@needs_proc
+def test_workers_end_with_the_process_that_made_them(tmp_path: Path) -> None:
+    (tmp_path / "pool.py").write_text(POOL)
+    pool = start([sys.executable, str(tmp_path / "pool.py")])
+    workers = numbers(pool, 2)
+    pool.kill()
+    assert [ends(worker) for worker in workers] == [True, True]
+    pool.communicate()
+
+
+@needs_proc
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_pool_leaves_the_tasks_that_wait(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    text = POOL.replace("[600, 600]", "[0.5] * 1000")
+    text = text.replace("INTERRUPT = False", "INTERRUPT = True")
+    (tmp_path / "pool.py").write_text(text)
+    pool = start([sys.executable, str(tmp_path / "pool.py")])
+    numbers(pool, 2)
+    pool.send_signal(number)
+    output, _ = pool.communicate(timeout=60)  # all tasks would take 250 seconds
+    assert len(output.split()) < 20
+
+
+def test_a_process_that_nobody_made_ends_for_nobody() -> None:
+    parent._wait_for_parent()
+
+
+def test_a_parent_that_is_gone_is_no_parent() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    assert parent._is_orphan(child.pid)
+    assert not parent._is_orphan(os.getppid()) or os.getpgid(os.getppid()) != os.getpgrp()
+
+
+def test_orphans_are_asked_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+    answers = iter([False, True])
+    monkeypatch.setattr(parent, "LOOK_EVERY", 0)
+    monkeypatch.setattr(parent, "_is_orphan", lambda _: next(answers))
+    monkeypatch.setattr("os.kill", lambda pid, number: seen.append((pid, number)))
+    monkeypatch.setenv("DVC_STAGE", "split")
+    parent.end_with_dvc()
+    for _ in range(100):
+        if seen:
+            break
+        time.sleep(0.01)
+    assert seen == [(os.getpid(), signal.SIGTERM)]
+
+
+def test_a_worker_leaves_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone:
+        def join(self) -> None: ...
+
+    codes: list[int] = []
+    monkeypatch.setattr("multiprocessing.parent_process", Gone)
+    monkeypatch.setattr("os._exit", codes.append)
+    parent.end_with_parent()
+    for _ in range(100):
+        if codes:
+            break
+        time.sleep(0.01)
+    assert codes == [1]
