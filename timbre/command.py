@@ -1,12 +1,21 @@
-"""How a stage is run from the command line: paths in, problems out without a traceback."""
+"""How a stage is run from the command line: paths in, problems out without a traceback.
+
+An argument `params:data.root` stands for the path that params.yaml has there. DVC hands commands to
+a shell, which would run what a folder's name holds: `$(...)`.
+"""
 
 import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from timbre.problems import InputError
+import yaml
 
+from timbre.problems import InputError
+from timbre.recorded import check_inputs
+
+FROM_PARAMS = "params:"
+PARAMS = Path("params.yaml")
 INTERRUPTED = 130  # the shell's exit code for SIGINT
 
 
@@ -27,7 +36,9 @@ def _exit_code(main: Callable[..., None], arguments: list[str]) -> int:
         print(f"usage: python -m {module} {usage}", file=sys.stderr)
         return 2
     try:
-        main(*map(Path, arguments))
+        paths = [_path(argument) for argument in arguments]
+        check_inputs(paths)
+        main(*paths)
     except InputError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
@@ -36,3 +47,19 @@ def _exit_code(main: Callable[..., None], arguments: list[str]) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _path(argument: str) -> Path:
+    if not argument.startswith(FROM_PARAMS):
+        return Path(argument)
+    key = argument.removeprefix(FROM_PARAMS)
+    try:
+        value = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+        for part in key.split("."):
+            value = value[part]
+    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{PARAMS}: {key}: cannot be read ({reason})") from None
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{PARAMS}: {key}: must be a path (got {value!r})")
+    return Path(value)
