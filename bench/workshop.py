@@ -67,8 +67,9 @@ class Pipeline:
 
     def command(self, stage: str) -> list[str]:
         """Return a stage's command as dvc.yaml has it."""
-        words = shlex.split(pipeline_stages()[stage]["cmd"].replace("${data.root}", str(self.root)))
-        return [sys.executable, *words[1:]]
+        words = shlex.split(pipeline_stages()[stage]["cmd"])[1:]
+        own = [str(self.root) if word == "params:data.root" else word for word in words]
+        return [sys.executable, *own]
 
     def run(self, stage: str) -> float:
         """Run a stage as a process; return its seconds."""

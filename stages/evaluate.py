@@ -19,7 +19,7 @@ from pydantic import Field
 from timbre import command, confusion, intervals, reliability, roc, scores
 from timbre.answers import clip_probs
 from timbre.atomic import replacing, write_json
-from timbre.clips import SEEN, UNKNOWN, known_classes, read_classes, read_splits
+from timbre.clips import SEEN, UNKNOWN, read_divided
 from timbre.dataset import find_windows, map_dataset
 from timbre.held_out import HeldOut
 from timbre.layers import Network
@@ -75,8 +75,8 @@ def main(
     """Score the model on the test split."""
     params = read_section("evaluate", Evaluate)
     network, card = load_model(model)
-    table = read_splits(splits)
-    check_fits(card, known_classes(read_classes(labels), table), model, spectrograms, labels)
+    table, classes = read_divided(splits, labels, ("test",))
+    check_fits(card, classes, model, spectrograms, labels)
     asked = table[table["split"].isin(["test", SEEN, UNKNOWN])].reset_index(drop=True)
     told = tell(network, card, asked, spectrograms, params.batch_size)
     test = told.of("test")

@@ -39,12 +39,11 @@ from timbre.condition_shards import (
     fill_part,
     join,
 )
+from timbre.features import Features, read_features
 from timbre.handover import deliver
-from timbre.log_mel import LogMel
 from timbre.params import Section, read_section
 from timbre.problems import InputError
-from timbre.shards import Attributes, read_index, shard_name, shard_paths
-from timbre.windows import Windowing
+from timbre.shards import Attributes, ShardIndex, read_index, shard_name, shard_paths
 from timbre.workers import map_unordered, n_cores
 
 STAGING = Path(".timbre/extract_conditions")
@@ -73,7 +72,9 @@ def main(root: Path, clips: Path, splits: Path, spectrograms: Path, conditions: 
     """Fill `conditions` with one shard a condition of the test clips below `root`."""
     params = read_section("robustness", Robustness)
     wanted = known(params.conditions)
-    index = read_index(shard_paths(spectrograms)[0])
+    first = shard_paths(spectrograms)[0]
+    index = read_index(first)
+    features = features_of(first, index)
     test = choose_clips(list_test_clips(root, clips, splits), params.max_clips, params.seed)
     check_voices(wanted, test)
     voices = choose_voices(test, params.seed)
@@ -85,8 +86,8 @@ def main(root: Path, clips: Path, splits: Path, spectrograms: Path, conditions: 
         attributes=attributes,
         seed=params.seed,
         voices=voices,
-        front_end=front_end(index.attributes),
-        kept=windowing(index.attributes),
+        front_end=features.front_end,
+        kept=features,
         shape=index.shape,
     )
     earlier = cached_shards(attributes, test)
@@ -158,26 +159,19 @@ def describe(
     return features | own
 
 
-def front_end(features: Attributes) -> LogMel:
-    """Return the transform that made the shards with these attributes."""
-    return LogMel(
-        sample_rate=int(features["sample_rate"]),
-        n_fft=int(features["n_fft"]),
-        hop_length=int(features["hop_length"]),
-        n_mels=int(features["n_mels"]),
-        fmin=float(features["fmin"]),
-        fmax=float(features["fmax"]),
-        top_db=float(features["top_db"]),
-    )
-
-
-def windowing(features: Attributes) -> Windowing:
-    """Return which pieces of a clip the shards with these attributes hold."""
-    return Windowing(
-        float(features["window_seconds"]),
-        float(features["window_hop_seconds"]),
-        features["windows"] == "all",
-    )
+def features_of(shard: Path, index: ShardIndex) -> Features:
+    """Return how the clean clips became shards. Raises InputError if `shard` does not say it."""
+    try:
+        features = read_features(index.attributes)
+    except InputError as error:
+        told = "; ".join(error.problems)
+        raise InputError(f"{shard}: {told}: delete it and run `dvc repro`") from None
+    if features.shape() != index.shape:
+        raise InputError(
+            f"{shard}: its windows are {index.shape}, and its features make {features.shape()}: "
+            "delete it and run `dvc repro`"
+        )
+    return features
 
 
 def cached_shards(attributes: dict[str, Attributes], test: list[Clip]) -> dict[str, Path]:

@@ -33,6 +33,7 @@ from timbre.extraction import (
     read_indexes,
     stored_rows,
 )
+from timbre.features import LARGEST_WINDOW, n_frames
 from timbre.handover import deliver
 from timbre.log_mel import LogMel
 from timbre.mel_filters import empty_bands
@@ -78,6 +79,10 @@ class Extract(Section):
             raise ValueError("window_seconds is shorter than hop_length")
         if round(self.window_hop_seconds * self.sample_rate) < 1:
             raise ValueError("window_hop_seconds is shorter than a sample")
+        n_samples = round(self.window_seconds * self.sample_rate)
+        n_cells = self.n_mels * n_frames(n_samples, self.hop_length)
+        if max(n_samples, n_cells) > LARGEST_WINDOW:
+            raise ValueError(f"a window would have {n_samples} samples and {n_cells} cells")
         return self
 
     def fmax_hz(self) -> float:
@@ -101,9 +106,9 @@ def main(root: Path, clips: Path, spectrograms: Path) -> None:
     kept = Windowing(params.window_seconds, params.window_hop_seconds, params.windows == "all")
     attributes = describe(params)
     staging = STAGING / hashlib.sha256(json.dumps(attributes).encode()).hexdigest()[:16]
-    n_frames = 1 + round(params.window_seconds * params.sample_rate) // params.hop_length
+    shape = (params.n_mels, n_frames(kept.samples(params.sample_rate), params.hop_length))
     dealt = deal(read_sources(clips), params.n_shards)
-    finished, tasks = plan(dealt, staging, (params.n_mels, n_frames), attributes)
+    finished, tasks = plan(dealt, staging, shape, attributes)
     fill = partial(
         fill_shard,
         root=root,

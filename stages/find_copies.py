@@ -16,6 +16,7 @@ from timbre.atomic import write_json
 from timbre.clips import read_clips
 from timbre.copies import Copy, Index
 from timbre.copy_table import COPY_COLUMNS, write_copies
+from timbre.problems import InputError
 from timbre.shards import OpenShards, read_index, shard_paths
 from timbre.subfingerprints import Fingerprints, Listening, listening
 
@@ -29,7 +30,10 @@ def main(spectrograms: Path, clips: Path, copies: Path, metrics: Path) -> None:
     paths = shard_paths(spectrograms)
     clip_ids = [clip_id for path in paths for clip_id in windows_of(path)]
     index = read_index(paths[0])
-    method = listening(index.attributes, *index.shape)
+    try:
+        method = listening(index.attributes, *index.shape)
+    except (KeyError, ValueError, ArithmeticError) as error:
+        raise InputError(f"{paths[0]}: unusable features ({error}): run `dvc repro`") from None
     pairs = pd.DataFrame({name: [] for name in COPY_COLUMNS})
     heard: set[str] = set()
     if method:

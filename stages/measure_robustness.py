@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from timbre import command, robustness, scores
 from timbre.atomic import write_json
-from timbre.clips import known_classes, read_classes, read_splits
+from timbre.clips import read_divided
 from timbre.condition_names import parse
 from timbre.dataset import find_windows, map_dataset
 from timbre.layers import Network
@@ -43,10 +43,10 @@ def main(
 ) -> None:
     """Score the model under every condition that has a folder in `conditions`."""
     network, card = load_model(model)
-    table = read_splits(splits)
+    table, classes = read_divided(splits, labels, ("test",))
     folders = condition_folders(conditions)
     test = measured_clips(table, folders)
-    check_classes(card, known_classes(read_classes(labels), table), model, labels)
+    check_classes(card, classes, model, labels)
     check_features(card, model, folders)
     targets, groups = test["target"].to_numpy(), test["group"].tolist()
     measured = []

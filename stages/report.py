@@ -16,8 +16,14 @@ def main(
 ) -> None:
     """Write the page and its picture from the metrics."""
     metrics = [read_metrics(path) for path in (split, test, robustness)]
-    found = report.measures(*metrics)
-    report.write_page(report.markdown(*metrics), page)
+    try:
+        found, text = report.measures(*metrics), report.markdown(*metrics)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{split}, {test}, {robustness}: one of them is not as its stage wrote it "
+            f"({type(error).__name__}: {error}): delete them and run `dvc repro`"
+        ) from None
+    report.write_page(text, page)
     report.write_rows(found, report_csv)
     report.draw(found, report_png)
     n_doubts = len(report.doubts(*metrics))
@@ -28,7 +34,7 @@ def read_metrics(path: Path) -> report.Metrics:
     """Read one metrics file; raises InputError if it cannot be read."""
     try:
         found: report.Metrics = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read ({error}): run dvc repro") from None
     return found
 

@@ -24,7 +24,7 @@ from timbre import command, curves
 from timbre.atomic import write_json
 from timbre.augmentation import Augmentation
 from timbre.channel import Channel
-from timbre.clips import known_classes, read_classes, read_splits
+from timbre.clips import read_divided
 from timbre.confidence import measure_confidence
 from timbre.dataset import (
     SpectrogramDataset,
@@ -110,9 +110,9 @@ def main(
     device = choose_device(params.device)
     precision = choose_precision(params.precision, device)
     where = f"{device.type} {precision}".replace("torch.", "")
-    features = read_index(shard_paths(spectrograms)[0]).attributes
-    table = read_splits(splits)
-    classes = known_classes(read_classes(labels), table)
+    shard = shard_paths(spectrograms)[0]
+    features = read_index(shard).attributes
+    table, classes = read_divided(splits, labels, ("train", "val"))
     train = load_split(table, "train", spectrograms, params.memory_gb, device)
     val = load_split(table, "val", spectrograms, params.memory_gb, device)
     check_batch_size(params.batch_size, len(train))
@@ -120,7 +120,10 @@ def main(
     sizes = network_sizes(params, len(classes), train)
     network = build_network(params.model, **sizes)
     network.normalise.set_statistics(*mean_and_std(train))
-    changes = augmentation(params, features)
+    try:
+        changes = augmentation(params, features)
+    except (KeyError, ValueError, ArithmeticError) as error:
+        raise InputError(f"{shard}: unusable features ({error}): run `dvc repro`") from None
     training = plan(params, network, len(classes), train, val, device, precision, changes)
     inputs = [*shard_paths(spectrograms), splits, labels, Path(__file__)]
     fingerprint = fingerprint_of(inputs, f"{params!r} {where}")

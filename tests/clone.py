@@ -84,8 +84,7 @@ class Clone:
     def command(self, name: str) -> list[str]:
         """Return the command of a stage as dvc.yaml has it."""
         stages = yaml.safe_load((self.folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-        root = self.params()["data"]["root"]
-        return shlex.split(stages[name]["cmd"].replace("${data.root}", root))
+        return shlex.split(stages[name]["cmd"])
 
     def params(self) -> dict[str, Any]:
         """Return params.yaml."""

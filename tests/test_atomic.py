@@ -1,6 +1,7 @@
 """A file appears whole or not at all; equal documents are equal bytes."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,36 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
         fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_that_somebody_planted_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("timbre.atomic.secrets.token_hex", lambda _: "guessed")
+    (tmp_path / "precious").write_text("theirs")
+    (tmp_path / f".a.txt.guessed.{os.getpid()}.tmp").symlink_to("precious")
+    with pytest.raises(FileExistsError), replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("ours")
+    assert (tmp_path / "precious").read_text() == "theirs"
+    assert not (tmp_path / "a.txt").exists()
+
+
+def test_a_link_at_the_place_itself_is_replaced_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("theirs")
+    (tmp_path / "a.txt").symlink_to("precious")
+    write_json("ours", tmp_path / "a.txt")
+    assert (tmp_path / "precious").read_text() == "theirs"
+    assert not (tmp_path / "a.txt").is_symlink()
+
+
+def test_temporary_names_cannot_be_told_and_permissions_are_the_usual_ones(tmp_path: Path) -> None:
+    names = set()
+    for _ in range(9):
+        with replacing(tmp_path / "a.txt") as temporary:
+            names.add(temporary.name)
+    assert len(names) == 9
+    (tmp_path / "usual").touch()
+    assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 def test_json_is_indented_text_with_its_letters_and_a_newline(tmp_path: Path) -> None:

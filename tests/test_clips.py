@@ -13,6 +13,7 @@ from timbre.clips import (
     known_classes,
     read_classes,
     read_clips,
+    read_divided,
     read_splits,
     write_clips,
     write_splits,
@@ -28,7 +29,7 @@ def table(columns: dict[str, str], n_rows: int = 3) -> pd.DataFrame:
     return pd.DataFrame(
         {
             name: pd.Series(
-                [texts[row] if kind == "str" else row for row in range(n_rows)], dtype=kind
+                [texts[row] if kind == "str" else row + 1 for row in range(n_rows)], dtype=kind
             )
             for name, kind in columns.items()
         }
@@ -102,3 +103,90 @@ def test_known_classes_are_those_of_the_labels_in_their_order_less_the_unknown()
         {"label": ["b", "a", "c", "b"], "split": ["unknown", "val", "x", "unknown"]}
     )
     assert known_classes(["z", "c", "b", "a"], splits) == ["z", "c", "a"]
+
+
+GOOD_ROWS = ["a.wav,x,0,g,train", "b.wav,y,1,g,val", "c.wav,x,0,h,test", "d.wav,z,-1,h,unknown"]
+
+
+def divided(folder: Path, rows: list[str], classes: list[str]) -> list[str]:
+    """Read both files; return the known classes."""
+    splits, labels = folder / "splits.csv", folder / "labels.json"
+    splits.write_text("\n".join([",".join(SPLIT_COLUMNS), *rows, ""]), encoding="utf-8")
+    labels.write_text(json.dumps({"classes": classes}), encoding="utf-8")
+    table, known = read_divided(splits, labels, ("train", "val"))
+    assert len(table) == len(rows)
+    return known
+
+
+def test_a_split_and_its_labels_are_read_together(tmp_path: Path) -> None:
+    assert divided(tmp_path, GOOD_ROWS, ["x", "y", "z"]) == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "classes", "reasons"),
+    [
+        (GOOD_ROWS[:1], ["x", "y"], ["no clip is in the split val"]),
+        ([], ["x"], ["no clip is in the split train", "no clip is in the split val"]),
+        ([*GOOD_ROWS, "e.wav,x,0,g,Test"], ["x", "y", "z"], ["there is no split named 'Test'"]),
+        ([*GOOD_ROWS, GOOD_ROWS[0]], ["x", "y", "z"], ["a clip stands in it twice"]),
+        (GOOD_ROWS, ["y", "x", "z"], ["its targets are not those of {labels}"]),
+        (GOOD_ROWS, ["x", "z"], ["its targets are not those of {labels}"]),
+        (
+            [*GOOD_ROWS, "e.wav,x,1,g,val"],
+            ["x", "y", "z"],
+            ["its targets are not those of {labels}"],
+        ),
+        (
+            [*GOOD_ROWS, "e.wav,x,-1,g,val"],
+            ["x", "y", "z"],
+            ["its targets are not those of {labels}"],
+        ),
+    ],
+)
+def test_a_split_that_was_altered_is_told_with_all_reasons(
+    tmp_path: Path, rows: list[str], classes: list[str], reasons: list[str]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        divided(tmp_path, rows, classes)
+    assert caught.value.problems == [
+        f"{tmp_path / 'splits.csv'}: cannot be used "
+        f"({reason.format(labels=tmp_path / 'labels.json')}): run `dvc repro`, which makes it anew"
+        for reason in reasons
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("clip_id", "clip 0, \u0639", "a clip stands in it twice"),
+        ("target", -1, "a target is negative"),
+        ("sample_rate", 0, "a sample_rate is not positive"),
+        ("n_samples", 0, "a clip has no samples"),
+        ("target", "9" * 30, "int too (large|big)"),
+    ],
+)
+def test_clips_that_were_altered_are_told(
+    tmp_path: Path, column: str, value: str | int, reason: str
+) -> None:
+    clips = table(CLIP_COLUMNS).astype(object)
+    clips.loc[1, column] = value
+    write_clips(clips, tmp_path / "clips.csv")
+    with pytest.raises(InputError, match=rf"clips\.csv: cannot be used \(.*{reason}.*\): run `dvc"):
+        read_clips(tmp_path / "clips.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"classes": "abc"}', "no list of names"),
+        ('{"classes": [1, 2]}', "no list of names"),
+        ('{"classes": ["a", "a"]}', "a class stands in it twice"),
+        ("[" * 100_000, "recursion"),
+    ],
+)
+def test_labels_that_were_altered_are_told(tmp_path: Path, content: str, reason: str) -> None:
+    (tmp_path / "labels.json").write_text(content)
+    with pytest.raises(
+        InputError, match=rf"labels\.json: cannot be used \(.*{reason}.*\): run `dvc"
+    ):
+        read_classes(tmp_path / "labels.json")

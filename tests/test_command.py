@@ -1,7 +1,9 @@
+import re
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from timbre import command
 from timbre.problems import InputError
@@ -22,6 +24,46 @@ def test_arguments_arrive_as_paths(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert exit_code(monkeypatch, main, "a", "b/c") == 0
     assert got == [Path("a"), Path("b/c")]
+
+
+ODD = "a b/$(touch harm) `touch harm`; touch harm '\" \\ é"
+
+
+def test_a_path_in_params_yaml_arrives_as_it_is_written_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(yaml.safe_dump({"data": {"root": ODD}}), encoding="utf-8")
+    got: list[Path] = []
+    assert exit_code(monkeypatch, lambda root: got.append(root), "params:data.root") == 0
+    assert got == [Path(ODD)]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, r"cannot be read \(.*No such file"),
+        (b"data: [", r"cannot be read \("),
+        (b"\xff", r"cannot be read \("),
+        (b"data: {}", r"cannot be read \('root'\)"),
+        (b"data:", r"cannot be read \("),
+        (b"data: {root: 3}", r"must be a path \(got 3\)"),
+        (b"data: {root: }", r"must be a path \(got None\)"),
+        (b"data: {root: ''}", r"must be a path \(got ''\)"),
+    ],
+)
+def test_a_path_that_params_yaml_does_not_have_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: bytes | None,
+    problem: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        Path("params.yaml").write_bytes(content)
+    assert exit_code(monkeypatch, lambda root: print(root), "params:data.root") == 1
+    assert re.match(rf"error: params\.yaml: data\.root: {problem}", capsys.readouterr().err)
 
 
 def test_a_problem_is_printed_line_by_line_without_traceback(

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,13 @@ def test_paths_in_the_command_are_exactly_dependencies_and_outputs(name: str) ->
     words = shlex.split(stage["cmd"])
     assert words[:3] == ["python", "-m", f"stages.{name}"]
     data = [dep for dep in stage.get("deps", []) if not dep.endswith(".py")]
-    assert sorted(words[3:]) == sorted(data + stage_paths(stage, "outs", "metrics", "plots"))
+    named = [re.sub(r"^params:(.+)$", r"${\1}", word) for word in words[3:]]
+    assert sorted(named) == sorted(data + stage_paths(stage, "outs", "metrics", "plots"))
+
+
+@each_stage
+def test_no_shell_reads_a_value_of_params_yaml(name: str) -> None:
+    assert "$" not in STAGES[name]["cmd"]
 
 
 @each_stage

@@ -1,17 +1,16 @@
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 
 from timbre.model_file import FORMAT, KEY, ModelCard, load_model, save_model
 from timbre.networks import build_network
 from timbre.problems import InputError
 from timbre.rejection import Rejection, find_landmarks
+from timbre.tensor_file import check_digest, read_tensors, write_tensors
 
 SIZES: dict[str, Any] = {
     "n_classes": 3,
@@ -90,12 +89,11 @@ def test_a_truncated_model_is_refused(model: Path) -> None:
 
 
 def rewrite(model: Path, **changes: object) -> None:
-    with safetensors.safe_open(model, framework="pt") as file:
-        document = json.loads(file.metadata()[KEY])
-    document.update(changes)
+    document, tensors = read_tensors(model, KEY)
+    check_digest(document, tensors)
     # Loaded tensors may be views of the file, which must not change under them.
-    tensors = {name: value.clone() for name, value in safetensors.torch.load_file(model).items()}
-    safetensors.torch.save_file(tensors, model, metadata={KEY: json.dumps(document)})
+    own = {name: value.clone() for name, value in tensors.items()}
+    write_tensors(model, KEY, {**document, **changes}, own)
 
 
 def test_a_model_of_another_format_is_refused(model: Path) -> None:

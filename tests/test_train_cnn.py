@@ -246,6 +246,10 @@ def test_evaluation_scores_the_test_split_alone() -> None:
 def test_a_model_of_other_classes_or_features_is_refused() -> None:
     train(epochs=1)
     INPUTS[2].write_text(json.dumps({"classes": ["x", "y", "z"]}))
+    table = read_splits(INPUTS[1])
+    write_splits(
+        table.assign(label=[("x", "y", "z")[target] for target in table.target]), INPUTS[1]
+    )
     index = ShardIndex({**FEATURES, "code": "y"}, [], [], [], SHAPE)
     write_shard(INPUTS[0] / shard_name(0), index, np.zeros((0, *SHAPE), np.float16))
     with pytest.raises(InputError) as caught:

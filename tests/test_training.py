@@ -277,7 +277,7 @@ def stepped(n_steps: int) -> State:
 
 def test_a_checkpoint_brings_everything_back(tmp_path: Path) -> None:
     old, new = stepped(3), stepped(0)
-    best = {"weight": torch.ones(2)}
+    best = {name: value + 1 for name, value in old.net.state_dict().items()}
     progress = [{"epoch": 1, "val_loss": 0.1 + 0.2}]
     save_checkpoint(tmp_path / "c", "x", Checkpoint(progress, best), old.net, old.optimizer)
     found = load_checkpoint(tmp_path / "c", "x", new.net, new.optimizer)
@@ -314,7 +314,8 @@ def test_an_optimizer_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(
 ) -> None:
     whole, resumed = start(fused, channels_last), start(fused, channels_last)
     step(whole, 1)
-    save_checkpoint(tmp_path / "c", "x", Checkpoint([], {}), whole.net, whole.optimizer)
+    best = {name: value.clone() for name, value in whole.net.state_dict().items()}
+    save_checkpoint(tmp_path / "c", "x", Checkpoint([], best), whole.net, whole.optimizer)
     assert load_checkpoint(tmp_path / "c", "x", resumed.net, resumed.optimizer)
     for state in (whole, resumed):
         step(state, 2)

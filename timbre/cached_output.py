@@ -10,14 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
+from timbre.recorded import UNREADABLE, cached, recorded_outputs
 
 if TYPE_CHECKING:
     from dvc.api import DVCFileSystem
-
-# Where DVC keeps its cache unless it is told otherwise: by MD5, and a folder as a JSON list of its
-# files. Documented at dvc.org/doc/user-guide/project-structure/internal-files.
-LOCK, CACHE = Path("dvc.lock"), Path(".dvc/cache/files/md5")
 
 
 def cached_files(output: Path, folder: Path) -> list[Path]:
@@ -67,21 +63,15 @@ def _link_or_copy(source: Path, target: Path) -> None:
 def _in_usual_place(output: Path) -> list[Path] | None:
     """Look the files up as DVC documents its records; None if they are not all where it says."""
     try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times quicker where built
-        stages = yaml.load(LOCK.read_bytes(), loader)["stages"]  # noqa: S506 (both are safe)
-        recorded = [out for stage in stages.values() for out in stage.get("outs", [])]
-        md5s = [out["md5"] for out in recorded if out["path"] == output.as_posix()]
+        of_stages = recorded_outputs().values()
+        md5s = [outs[output.as_posix()] for outs in of_stages if output.as_posix() in outs]
         if not md5s:
             return []  # the first run, here or ever
-        listed = json.loads(_cached(md5s[0]).read_bytes())
-        paths = [_cached(file["md5"]) for file in sorted(listed, key=lambda file: file["relpath"])]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError):
+        listed = json.loads(cached(md5s[0]).read_bytes())  # a folder is a JSON list of its files
+        paths = [cached(file["md5"]) for file in sorted(listed, key=lambda file: file["relpath"])]
+    except (OSError, *UNREADABLE):
         return None
     return paths if all(path.is_file() for path in paths) else None
-
-
-def _cached(md5: str) -> Path:
-    return CACHE / md5[:2] / md5[2:]
 
 
 def _local_copy(files: "DVCFileSystem", name: str, output: Path, folder: Path) -> Path:

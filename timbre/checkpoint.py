@@ -1,19 +1,21 @@
 """The state of an unfinished training, so that a killed run goes on after its last whole epoch."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from timbre.atomic import replacing
+from timbre.tensor_file import (
+    TensorFileError,
+    Tensors,
+    check_digest,
+    read_tensors,
+    write_tensors,
+)
 
 KEY = "checkpoint"
-Tensors = dict[str, torch.Tensor]
 
 
 @dataclass
@@ -36,10 +38,8 @@ def save_checkpoint(
     tensors |= {f"best.{name}": value for name, value in checkpoint.best_weights.items()}
     for number, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": value for name, value in slots.items()}
-    text = json.dumps({"fingerprint": fingerprint, "progress": checkpoint.progress})
-    with replacing(path) as temporary:
-        contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
-        safetensors.torch.save_file(contiguous, temporary, metadata={KEY: text})
+    document = {"fingerprint": fingerprint, "progress": checkpoint.progress}
+    write_tensors(path, KEY, document, tensors)
 
 
 def load_checkpoint(
@@ -50,22 +50,36 @@ def load_checkpoint(
     Returns None, and changes nothing, if there is none, it is damaged or belongs to other inputs.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            document = json.loads((file.metadata() or {})[KEY])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
-        if document["fingerprint"] != fingerprint:
-            return None
-        progress = document["progress"]
-    except (FileNotFoundError, SafetensorError, OSError, KeyError, ValueError):
+        document, tensors = read_tensors(path, KEY)
+        check_digest(document, tensors)
+    except (FileNotFoundError, TensorFileError):
         return None
+    if document.get("fingerprint") != fingerprint:
+        return None
+    weights, best = _below("network", tensors), _below("best", tensors)
+    if not _shapes(weights) == _shapes(best) == _shapes(network.state_dict()):
+        return None
+    try:
+        slots = _slots(_below("optimizer", tensors), optimizer)
+    except (ValueError, LookupError):
+        return None
+    network.load_state_dict(weights)
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
+    return Checkpoint(document["progress"], best)
+
+
+def _slots(tensors: Tensors, optimizer: torch.optim.Optimizer) -> dict[int, Tensors]:
+    """Return what the optimizer keeps of each parameter, by the parameter's number."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     slots: dict[int, Tensors] = {}
-    for name, value in _below("optimizer", tensors).items():
+    for name, value in tensors.items():
         number, slot = name.split(".", 1)
         slots.setdefault(int(number), {})[slot] = _laid_out_as(parameters[int(number)], value)
-    network.load_state_dict(_below("network", tensors))
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
-    return Checkpoint(progress, _below("best", tensors))
+    return slots
+
+
+def _shapes(tensors: Tensors) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in tensors.items()}
 
 
 def _laid_out_as(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:

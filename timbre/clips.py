@@ -42,7 +42,16 @@ def read_clips(path: Path) -> pd.DataFrame:
 
     Raises InputError if it is missing or not such a table.
     """
-    return _read(path, CLIP_COLUMNS)
+    clips = _read(path, CLIP_COLUMNS)
+    wrong = {
+        "a clip stands in it twice": clips["clip_id"].duplicated(),
+        "a target is negative": clips["target"] < 0,
+        "a sample_rate is not positive": clips["sample_rate"] < 1,
+        "a clip has no samples": clips["n_samples"] < 1,
+    }
+    if problems := [reason for reason, rows in wrong.items() if rows.any()]:
+        raise InputError(_unusable(path, ValueError(problem)) for problem in problems)
+    return clips
 
 
 def read_splits(path: Path) -> pd.DataFrame:
@@ -59,10 +68,39 @@ def read_classes(path: Path) -> list[str]:
     Raises InputError if it is missing or holds no such list.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return [str(label) for label in document["classes"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        classes = json.loads(path.read_text(encoding="utf-8"))["classes"]
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise ValueError("its classes are no list of names")
+        if len({*classes}) != len(classes):
+            raise ValueError("a class stands in it twice")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(_unusable(path, error)) from None
+    return classes
+
+
+def read_divided(
+    splits: Path, labels: Path, needed: Sequence[str]
+) -> tuple[pd.DataFrame, list[str]]:
+    """Read splits.csv and labels.json: the rows, and the known classes by their targets.
+
+    `needed` are the splits that must have clips. Raises InputError if one is missing, is no such
+    file, or if they do not fit each other.
+    """
+    table = read_splits(splits)
+    classes = known_classes(read_classes(labels), table)
+    known = table[table["split"] != UNKNOWN]
+    targets = {name: number for number, name in enumerate(classes)}
+    found = set(table["split"])
+    problems = [f"no clip is in the split {name}" for name in needed if name not in found]
+    if other := sorted(found - {*SPLITS, SEEN, UNKNOWN, COPY}):
+        problems.append(f"there is no split named {other[0]!r}")
+    if table["clip_id"].duplicated().any():
+        problems.append("a clip stands in it twice")
+    if (known["target"] != known["label"].map(targets)).any():
+        problems.append(f"its targets are not those of {labels}")
+    if problems:
+        raise InputError(_unusable(splits, ValueError(problem)) for problem in problems)
+    return table, classes
 
 
 def known_classes(classes: Sequence[str], splits: pd.DataFrame) -> list[str]:
@@ -91,7 +129,8 @@ def _read(path: Path, columns: dict[str, str]) -> pd.DataFrame:
         if list(frame.columns) != list(columns):
             raise InputError(f"{path}: columns {list(frame.columns)}, expected {list(columns)}")
         return frame.astype({name: kind for name, kind in columns.items() if kind != "str"})
-    except (OSError, ValueError) as error:  # pandas raises ValueErrors for what is no table
+    # pandas raises ValueErrors for what is no table, OverflowErrors for what is too large a number
+    except (OSError, ValueError, OverflowError) as error:
         raise InputError(_unusable(path, error)) from None
 
 

@@ -1,4 +1,8 @@
-"""How a stage is run from the command line: paths in, problems out without a traceback."""
+"""How a stage is run from the command line: paths in, problems out without a traceback.
+
+An argument `params:data.root` stands for the path that params.yaml has there. DVC hands commands to
+a shell, which would run what a folder's name holds: `$(...)`.
+"""
 
 import errno
 import inspect
@@ -8,10 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Never
 
+import yaml
+
 from timbre.handover import clear_recorded
 from timbre.parent import end_with_dvc
 from timbre.problems import InputError
+from timbre.recorded import check_inputs
 
+FROM_PARAMS = "params:"
+PARAMS = Path("params.yaml")
 INTERRUPTED, TERMINATED = 130, 143  # the shell's exit codes for SIGINT and SIGTERM
 RESUMED = "then run `dvc repro`: what is finished is not done again"
 # What a disk, a system or a user can be the reason of, and the way out.
@@ -52,7 +61,9 @@ def _exit_code(main: Callable[..., None], arguments: list[str]) -> int:
     try:
         end_with_dvc()
         clear_recorded()
-        main(*map(Path, arguments))
+        paths = [_path(argument) for argument in arguments]
+        check_inputs(paths)
+        main(*paths)
     except InputError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
@@ -80,3 +91,19 @@ def _terminate(*_: object) -> Never:
 def _told(error: OSError) -> str:
     place = f"{error.filename}: " if error.filename else ""
     return f"{place}{error.strerror}: {WAYS_OUT[error.errno or 0]}, {RESUMED}"
+
+
+def _path(argument: str) -> Path:
+    if not argument.startswith(FROM_PARAMS):
+        return Path(argument)
+    key = argument.removeprefix(FROM_PARAMS)
+    try:
+        value = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+        for part in key.split("."):
+            value = value[part]
+    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{PARAMS}: {key}: cannot be read ({reason})") from None
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{PARAMS}: {key}: must be a path (got {value!r})")
+    return Path(value)

@@ -31,7 +31,7 @@ def read_copies(path: Path) -> pd.DataFrame:
     """Read copies.csv. Raises InputError if it is missing or not such a table."""
     try:
         return pd.read_csv(path, dtype=COPY_COLUMNS, keep_default_na=False)[list(COPY_COLUMNS)]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, OverflowError) as error:
         raise InputError(f"{path}: cannot be read ({error}): run dvc repro find_copies") from None
 
 

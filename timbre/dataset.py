@@ -80,10 +80,16 @@ class SpectrogramDataset:
 def find_windows(folder: Path, clip_ids: Sequence[str]) -> WindowTable:
     """Look the windows of `clip_ids` up in the shards of `folder`.
 
-    Raises InputError if clips have no spectrogram.
+    Raises InputError if clips have no spectrogram, or if the shards are not of one extraction.
     """
     paths = shard_paths(folder)
     indexes = [read_index(path) for path in paths]
+    for path, index in zip(paths, indexes, strict=True):
+        if (index.shape, index.attributes) != (indexes[0].shape, indexes[0].attributes):
+            raise InputError(
+                f"{path}: is of another extraction than {paths[0].name}: delete the folder and run "
+                "`dvc repro`"
+            )
     places = {
         clip_id: (number, rows)
         for number, index in enumerate(indexes)

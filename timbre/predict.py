@@ -9,8 +9,7 @@
 Imports nothing that is slow but torch: a program that asks once pays for each import.
 """
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,41 +22,15 @@ import torch
 from timbre.answers import Answers, ClipAnswers, Floats
 from timbre.audio import AudioError, Waveform, load, resample
 from timbre.device import choose_device
+from timbre.features import Features, read_features
 from timbre.layers import Network
-from timbre.log_mel import LogMel
 from timbre.model_file import ModelCard, load_model
 from timbre.problems import InputError
 from timbre.rejection import UNKNOWN
-from timbre.windows import Windowing, cut
 
-WINDOWS_AT_A_TIME = 32  # a long file's spectrograms never lie in memory all at once
 FEW_WINDOWS = 4  # so quickly answered by one thread that waking the others takes longer
 
 Probs = npt.NDArray[np.float64]
-
-WHOLE = ("sample_rate", "n_fft", "hop_length", "n_mels")
-REAL = ("window_seconds", "window_hop_seconds", "fmin", "fmax", "top_db")
-WINDOWS = ("first", "all")
-
-
-@dataclass(frozen=True)
-class Features(Windowing):
-    """How a waveform becomes what the network was trained on."""
-
-    front_end: LogMel
-
-    def log_mels(self, waveform: Waveform) -> Iterator[npt.NDArray[np.float16]]:
-        """Yield the windows of `(n_samples,)` in batches `(n, 1, n_mels, n_frames)`.
-
-        In dB, rounded to float16 as in the shards: the network is asked what it was trained on.
-        """
-        rate = self.front_end.sample_rate
-        starts = self.starts(len(waveform), rate)
-        for begin in range(0, len(starts), WINDOWS_AT_A_TIME):
-            some = starts[begin : begin + WINDOWS_AT_A_TIME]
-            pieces = cut(waveform, some, self.samples(rate))
-            log_mels = [self.front_end(piece).astype(np.float16) for piece in pieces]
-            yield np.stack(log_mels)[:, None]
 
 
 @dataclass(frozen=True)
@@ -164,46 +137,12 @@ class Classifier:
         return logits.numpy(), embedding.cpu().numpy()
 
     def _try_out(self) -> None:
-        """Ask for a window of silence. Raises InputError if network, features, classes disagree."""
+        """Ask for a window of silence. Raises InputError if network and features disagree."""
         try:
-            silence = self._ask(np.zeros(1, np.float32))
+            self._ask(np.zeros(1, np.float32))
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"its network does not take its features ({reason})") from None
-        n_logits, landmarks = silence.probs.shape[1], self._card.rejection.landmarks
-        if n_logits != len(self.classes):
-            raise InputError(f"its network tells {n_logits} classes apart, not {len(self.classes)}")
-        if landmarks.means.shape != (n_logits, silence.embeddings.shape[1]):
-            raise InputError("its landmarks are not of its network's embeddings")
-
-
-def read_features(said: Mapping[str, str | int | float]) -> Features:
-    """Take the features out of a model card; keys and units as in `extract` of params.yaml.
-
-    Raises InputError with all that is missing or impossible.
-    """
-    keys = ("windows", *WHOLE, *REAL)
-    if problems := [
-        f"its features lack {key}" if key not in said else f"its {key} is {said[key]!r}"
-        for key in keys
-        if key not in said or not _possible(key, said[key])
-    ]:
-        raise InputError(problems)
-    front_end = LogMel(
-        sample_rate=int(said["sample_rate"]),
-        n_fft=int(said["n_fft"]),
-        hop_length=int(said["hop_length"]),
-        n_mels=int(said["n_mels"]),
-        fmin=float(said["fmin"]),
-        fmax=float(said["fmax"]),
-        top_db=float(said["top_db"]),
-    )
-    return Features(
-        window_seconds=float(said["window_seconds"]),
-        hop_seconds=float(said["window_hop_seconds"]),
-        keep_all=said["windows"] == "all",
-        front_end=front_end,
-    )
 
 
 def check_waveform(waveform: Waveform, sample_rate: int) -> None:
@@ -235,13 +174,3 @@ def one_thread_for_few(n_windows: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _possible(key: str, value: object) -> bool:
-    if key == "windows":
-        return value in WINDOWS
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    if key in WHOLE:
-        return isinstance(value, int) and value >= 1
-    return math.isfinite(value) and (value > 0 or (key == "fmin" and value == 0))

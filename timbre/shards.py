@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from timbre.atomic import replacing
 from timbre.problems import InputError
+from timbre.shard_layout import COLUMNS, attribute_of, clips_of, log_mel_of
 from timbre.steady_file import SteadyFile
 
 FORMAT = 3
@@ -109,16 +110,18 @@ def write_shard(
 def read_index(path: Path) -> ShardIndex:
     """Read what a shard holds. Raises InputError for a damaged or foreign file."""
     with _told_as_damage(path), h5py.File(path, "r") as file:
-        if file.attrs.get("format") != FORMAT:
+        if "format" not in file.attrs or attribute_of(file, "format") != FORMAT:
             raise InputError(f"{path}: not a shard of format {FORMAT}: delete it and run dvc repro")
-        clips = file["clips"][...]
-        return ShardIndex(
-            attributes=json.loads(file.attrs["made_by"]),
+        clips, log_mel = clips_of(file)[...], log_mel_of(file)
+        index = ShardIndex(
+            attributes=json.loads(attribute_of(file, "made_by")),
             clip_ids=[raw.decode() for raw in clips["clip_id"].tolist()],
             audio_sha256=[raw.decode() for raw in clips["audio_sha256"].tolist()],
             n_windows=clips["n_windows"].tolist(),
-            shape=tuple(file["log_mel"].shape[1:]),
+            shape=tuple(log_mel.shape[1:]),
         )
+        _check_index(index, len(log_mel))
+        return index
 
 
 class OpenShards:
@@ -129,7 +132,7 @@ class OpenShards:
 
     def __init__(self) -> None:
         """Open nothing yet."""
-        self._files: dict[Path, h5py.File] = {}
+        self._files: dict[Path, tuple[h5py.File, h5py.Dataset]] = {}  # log_mel, checked once
 
     def __enter__(self) -> Self:
         """Return the shards."""
@@ -138,7 +141,7 @@ class OpenShards:
     def __exit__(self, *_: object) -> None:
         """Close all files."""
         while self._files:
-            self._files.popitem()[1].close()
+            self._files.popitem()[1][0].close()
 
     def read(self, path: Path, rows: slice) -> Half:
         """Read windows `(n_rows, n_mels, n_frames)`.
@@ -148,9 +151,9 @@ class OpenShards:
         with _told_as_damage(path):
             if path not in self._files:
                 if len(self._files) >= MAX_OPEN:
-                    self._files.pop(next(iter(self._files))).close()
-                self._files[path] = h5py.File(path, "r")
-            log_mel: Half = self._files[path]["log_mel"][rows]
+                    self._files.pop(next(iter(self._files)))[0].close()
+                self._files[path] = _opened(path)
+            log_mel: Half = self._files[path][1][rows]
             return log_mel
 
 
@@ -162,7 +165,7 @@ def map_windows(path: Path) -> list[Half]:
     InputError.
     """
     with _told_as_damage(path), h5py.File(path, "r") as file, path.open("rb") as handle:
-        log_mel = file["log_mel"]
+        log_mel = log_mel_of(file)
         shape = log_mel.shape[1:]
         places: dict[int, int] = {}
         if len(log_mel):
@@ -181,6 +184,15 @@ def shard_paths(folder: Path) -> list[Path]:
     return paths
 
 
+def _opened(path: Path) -> tuple[h5py.File, h5py.Dataset]:
+    file = h5py.File(path, "r")
+    try:
+        return file, log_mel_of(file)
+    except BaseException:
+        file.close()
+        raise
+
+
 @contextmanager
 def _new_file(path: Path) -> Iterator[tuple[h5py.File, SteadyFile]]:
     """Open a file to be written. Raises OSError, at the latest at the end."""
@@ -195,12 +207,27 @@ def _new_file(path: Path) -> Iterator[tuple[h5py.File, SteadyFile]]:
 def _told_as_damage(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+    except (
+        *(OSError, LookupError, ValueError, TypeError),
+        *(AttributeError, RuntimeError, ArithmeticError),
+    ) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"{path}: damaged ({reason}): delete it and its copy in the DVC cache, "
             "then run `dvc repro extract_spectrograms`"
         ) from None
+
+
+def _check_index(index: ShardIndex, n_windows: int) -> None:
+    if min(index.n_windows, default=0) < 0 or sum(index.n_windows) != n_windows:
+        raise ValueError(f"its clips have not the {n_windows} windows that it holds")
+    if len({*index.clip_ids}) != len(index.clip_ids):
+        raise ValueError("a clip stands in it twice")
+    made_by = index.attributes
+    if not isinstance(made_by, dict) or not all(
+        isinstance(value, str | int | float) for value in made_by.values()
+    ):
+        raise ValueError("it does not say what made it")
 
 
 def _extend(log_mel: h5py.Dataset, waiting: list[Half]) -> None:
@@ -213,7 +240,7 @@ def _extend(log_mel: h5py.Dataset, waiting: list[Half]) -> None:
 
 def _write_clips(file: h5py.File, clips: list[tuple[bytes, bytes, int]]) -> None:
     longest = max((len(clip_id) for clip_id, _, _ in clips), default=1)
-    kind = [("clip_id", f"S{longest}"), ("audio_sha256", "S64"), ("n_windows", "<i4")]
+    kind = [("clip_id", f"S{longest}"), *COLUMNS]
     # HDF5 has no chunks, and so no checksums, in a dataset without rows.
     layout = {"chunks": (len(clips),), "fletcher32": True} if clips else {}
     file.create_dataset("clips", data=np.array(clips, kind), track_times=False, **layout)

@@ -1,0 +1,80 @@
+"""Tensors and a JSON document in one safetensors file that finds its own damage.
+
+The document holds, as `sha256`, a digest over itself and all tensors. safetensors alone would take
+a flipped bit for a weight. Nothing in such a file is ever executed.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+
+from timbre.atomic import replacing
+
+DIGEST = "sha256"
+# Of the header, in bytes; ours take some thousand. Parsed, JSON takes up to fifty times its length.
+MOST_HEADER = 8 << 20
+Document = dict[str, Any]
+Tensors = dict[str, torch.Tensor]
+
+
+class TensorFileError(Exception):
+    """Why a file is none of these; its catcher names the file."""
+
+
+def write_tensors(path: Path, key: str, document: Document, tensors: Mapping[str, Any]) -> None:
+    """Write both under `path`, whole or not at all. The same content gives the same bytes.
+
+    `key` names the document: one alone, as safetensors keeps several in no fixed order.
+    """
+    laid_out = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    sealed = {**document, DIGEST: _digest(document, laid_out)}
+    with replacing(path) as temporary:
+        safetensors.torch.save_file(laid_out, temporary, metadata={key: _text(sealed)})
+
+
+def read_tensors(path: Path, key: str) -> tuple[Document, Tensors]:
+    """Return document and tensors as they stand in the file; see `check_digest`.
+
+    The tensors may be views of the file. Raises FileNotFoundError, TensorFileError.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+        if length > MOST_HEADER:
+            raise TensorFileError(f"a header of {length} bytes")
+        with safe_open(path, framework="pt") as opened:
+            document = json.loads((opened.metadata() or {})[key])
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise TensorFileError(" ".join(str(error).split())[:200]) from None
+    if not isinstance(document, dict):
+        raise TensorFileError(f"its {key} is no JSON object")
+    return document, tensors
+
+
+def check_digest(document: Document, tensors: Tensors) -> None:
+    """Take the digest out of `document`. Raises TensorFileError if the content has another."""
+    if document.pop(DIGEST, None) != _digest(document, tensors):
+        raise TensorFileError("its content does not have the SHA-256 that was written with it")
+
+
+def _digest(document: Document, tensors: Tensors) -> str:
+    digest = hashlib.sha256(_text(document).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        # A line of JSON before each: no tensor's bytes can pass for another one's name or shape.
+        digest.update(_text([name, str(tensor.dtype), list(tensor.shape)]).encode() + b"\n")
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _text(document: object) -> str:
+    return json.dumps(document, sort_keys=True, ensure_ascii=False)
