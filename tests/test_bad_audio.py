@@ -1,0 +1,404 @@
+"""Audio files of every bad kind, each through the real stages: what is said, and what is left.
+
+One clip is bad, six are good. A file that is only odd must be heard like the others.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import sounds
+import yaml
+from clone import REPOSITORY
+from commands import Done, digests, run
+from conftest import write_wav
+from shard_files import read_log_mel
+from sounds import encoded, flac, flac_of, flipped, mp3, mp3_with_hole, mpeg4, noise, wav
+
+from stages import encode_labels, extract_spectrograms
+from timbre.shards import read_index
+
+EXTRACT: dict[str, Any] = {
+    "sample_rate": 8000,
+    "window_seconds": 0.25,
+    "windows": "first",
+    "window_hop_seconds": 0.125,
+    "n_fft": 256,
+    "hop_length": 100,
+    "n_mels": 16,
+    "fmin": 0.0,
+    "fmax": None,
+    "top_db": 80.0,
+    "n_shards": 2,
+}
+DATA: dict[str, Any] = {"root": "corpus", "table": "", "audio": "", "allow_outside": False}
+CORPUS, CLIPS, LABELS = Path("corpus"), Path("data/clips.csv"), Path("data/labels.json")
+SHARDS = Path("data/spectrograms")
+GOOD = [f"{label}{n}.wav" for label in "ab" for n in range(3)]
+BAD_ROW = len(GOOD) + 2
+
+Make = Callable[[], bytes]
+CONVERT = "which libsndfile cannot read: convert it to WAV or FLAC, e.g. with ffmpeg"
+VIDEO = "not audio: take its sound out, e.g. with ffmpeg"
+DAMAGED = "is damaged, or not audio that libsndfile can read ("
+
+
+class Bad(NamedTuple):
+    """A file that cannot be used, and how the message about it begins."""
+
+    case: str
+    told: str
+    make: Make
+    name: str = "bad.wav"
+
+
+class Odd(NamedTuple):
+    """A file that can be used, and how many samples its header says."""
+
+    case: str
+    n_samples: int
+    make: Make
+    name: str = "odd.wav"
+
+
+BAD_HEADERS = [
+    Bad("zero bytes", "is empty (0 bytes)", bytes),
+    Bad("one byte", "is text, not audio", lambda: b"R"),
+    Bad("WAV header alone", "holds no samples", lambda: encoded()[:44]),
+    Bad("WAV without samples", "holds no samples", lambda: wav(body=b"")),
+    Bad("WAV says 0 bytes", "holds no samples", lambda: wav(size=0)),
+    Bad("WAV cut in its RIFF", f"{DAMAGED}Error in WAV file. No 'data'", lambda: wav()[:12]),
+    Bad("WAV cut in its format", f"{DAMAGED}Error in WAV/W64/RF64 file", lambda: wav()[:20]),
+    Bad("WAV cut before its data", f"{DAMAGED}Error in WAV file. No 'data'", lambda: wav()[:36]),
+    Bad("WAV of no channel", f"{DAMAGED}Channel count", lambda: wav(n_channels=0, frame_bytes=2)),
+    Bad("WAV of 1025 channels", f"{DAMAGED}Too many channels", lambda: wav(n_channels=1025)),
+    Bad("WAV of 0 Hz", DAMAGED, lambda: wav(sample_rate=0)),
+    Bad("WAV of 1 Hz", "says that it has 1 samples a second", lambda: wav(sample_rate=1)),
+    Bad("WAV of 2 GHz", "says that it has 2000000000 samp", lambda: wav(sample_rate=2 * 10**9)),
+    Bad("WAV of 2^31 Hz", DAMAGED, lambda: wav(sample_rate=2**31)),
+    Bad("WAV of 0 bits", f"{DAMAGED}File contains data in an un", lambda: wav(bits=0)),
+    Bad("WAV of 64 bits", f"{DAMAGED}File contains data in an un", lambda: wav(bits=64)),
+    Bad("WAV of an unknown codec", DAMAGED, lambda: wav(codec=0x161)),
+    Bad("AIFF without samples", "holds no samples", lambda: encoded("AIFF", samples=noise(0))),
+    Bad("FLAC of unknown length", "does not say how long it is: re-enc", lambda: flac_of(0)),
+    Bad("Ogg cut in its headers", DAMAGED, lambda: encoded("OGG", "VORBIS")[:200], "bad.ogg"),
+    Bad("MP3 of album art alone", DAMAGED, lambda: sounds.with_id3_picture(b""), "bad.mp3"),
+    Bad("text", "is text, not audio", lambda: "nur Wörter\n".encode() * 40),
+    Bad("text with a mark", "is text, not audio", lambda: b"\xef\xbb\xbfhello"),
+    Bad("UTF-16 text", "is text, not audio", lambda: "hello world".encode("utf-16")),
+    Bad("text named .au", "is text, not audio", lambda: b"hello world\n" * 40, "bad.au"),
+    Bad("text named .raw", "is text, not audio", lambda: b"hello world\n" * 40, "bad.raw"),
+    Bad("bytes named .vox", f"{DAMAGED}no audio header", lambda: bytes(range(256)), "bad.vox"),
+    Bad("JSON", "is text, not audio", lambda: b'{"error": "not found"}'),
+    Bad("HTML", "is a web page, not audio (a failed download?)", lambda: b" <!DOCTYPE html>"),
+    Bad("HTML with a mark", "is a web page, not audio", lambda: b"\xef\xbb\xbf<html><body>"),
+    Bad(
+        "Git LFS pointer",
+        "is a Git LFS pointer, not the audio: run `git lfs pull`",
+        lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+    ),
+    Bad("PNG", "is an image (PNG), not audio", lambda: b"\x89PNG\r\n\x1a\n" + bytes(90)),
+    Bad("JPEG", "is an image (JPEG), not audio", lambda: b"\xff\xd8\xff\xe0" + bytes(90)),
+    Bad("GIF", "is an image (GIF), not audio", lambda: b"GIF89a" + bytes(90)),
+    Bad("WebP", "is an image (WebP), not audio", lambda: b"RIFF\0\0\0\0WEBPVP8 " + bytes(90)),
+    Bad("PDF", "is a PDF document, not audio", lambda: b"%PDF-1.4\n" + bytes(range(256))),
+    Bad("MIDI", "is MIDI, which holds notes and no sound", lambda: b"MThd\0\0\0\6" + bytes(90)),
+    Bad("zip", "is a zip archive: unpack it", lambda: b"PK\x03\x04" + bytes(90)),
+    Bad("gzip", "is a gzip archive: unpack it", lambda: b"\x1f\x8b\x08" + bytes(90)),
+    Bad("7z", "is a 7z archive: unpack it", lambda: b"7z\xbc\xaf'\x1c" + bytes(90)),
+    Bad("RAR", "is a RAR archive: unpack it", lambda: b"Rar!\x1a\7" + bytes(90)),
+    Bad("M4A", f"is M4A/MP4 (AAC), {CONVERT}", mpeg4, "bad.m4a"),
+    Bad("MP4 named .wav", f"is M4A/MP4 (AAC), {CONVERT}", lambda: mpeg4(b"isom")),
+    Bad("raw AAC", f"is AAC, {CONVERT}", lambda: b"\xff\xf1\x50\x80" + bytes(90), "bad.aac"),
+    Bad("WebM", f"is WebM/Matroska, {CONVERT}", lambda: b"\x1aE\xdf\xa3" + bytes(90)),
+    Bad("WMA", f"is WMA, {CONVERT}", lambda: bytes.fromhex("3026b2758e66cf11") + bytes(90)),
+    Bad("AMR", f"is AMR, {CONVERT}", lambda: b"#!AMR\n" + bytes(range(256))),
+    Bad("AVI", f"is AVI, {VIDEO}", lambda: b"RIFF\0\0\1\0AVI LIST" + bytes(90)),
+    Bad("Flash video", f"is Flash video, {VIDEO}", lambda: b"FLV\1\5" + bytes(90)),
+    Bad("MPEG video", f"is MPEG video, {VIDEO}", lambda: b"\0\0\1\xba" + bytes(90)),
+    Bad("zeros", DAMAGED, lambda: bytes(1000)),
+    Bad("random bytes", DAMAGED, lambda: np.random.default_rng(0).bytes(4000)),
+]
+
+ENDS = "cannot be decoded to its end ("
+NO_NUMBERS = "holds NaN or infinite samples"
+TOO_LOUD = "holds samples as large as 1e+30, where full scale is 1"
+
+
+def floats(*values: float, subtype: str = "FLOAT") -> bytes:
+    return encoded("WAV", subtype, np.array(values).reshape(-1, 1))
+
+
+BAD_SAMPLES = [
+    Bad("NaN", NO_NUMBERS, lambda: floats(0.1, np.nan)),
+    Bad("infinity", NO_NUMBERS, lambda: floats(0.1, np.inf)),
+    Bad("minus infinity", NO_NUMBERS, lambda: floats(-np.inf, 0.1)),
+    Bad("beyond float32", NO_NUMBERS, lambda: floats(*[1e300] * 9, subtype="DOUBLE")),
+    Bad("beyond float32 as a sum", NO_NUMBERS, lambda: encoded("WAV", "FLOAT", noise(9, 3) * 3e39)),
+    Bad("beyond its power in float32", TOO_LOUD, lambda: floats(*[1e30] * 9)),
+    Bad("FLAC cut in its body", f"{ENDS}Error : flac decoder lost", lambda: flac()[:9000]),
+    Bad("FLAC without its last byte", f"{ENDS}Error : flac decoder lost", lambda: flac()[:-1]),
+    Bad("FLAC of its header alone", "cannot be decoded ", lambda: flac()[:42]),
+    Bad("FLAC with flipped bits", f"{ENDS}Error : unknown error in flac", lambda: flipped(flac())),
+    Bad("FLAC that claims months", ENDS, lambda: flac_of(2**35)),
+    Bad("MP3 with a hole", f"{ENDS}Unspecified internal error", mp3_with_hole, "bad.mp3"),
+    Bad("one sample at 384 kHz", "is shorter than one", lambda: wav(sample_rate=384_000)[:46]),
+]
+
+ODD = [
+    *(
+        Odd(f"WAV {kind}", 400, lambda kind=kind: encoded("WAV", kind))  # type: ignore[misc]
+        for kind in ("PCM_U8", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAW", "ULAW")
+    ),
+    *(
+        Odd(f"{kind} file", 400, lambda kind=kind: encoded(kind, "PCM_16"))  # type: ignore[misc]
+        for kind in ("WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC")
+    ),
+    *(
+        Odd(f"{n} channels", 400, lambda n=n: encoded(samples=noise(400, n)))  # type: ignore[misc]
+        for n in (2, 6, 1024)
+    ),
+    *(
+        Odd(f"{rate} Hz", 400, lambda rate=rate: encoded(sample_rate=rate))  # type: ignore[misc]
+        for rate in (100, 4000, 44_100, 48_000, 192_000, 384_000, 655_350)
+    ),
+    Odd("WAV named .mp3", 400, encoded, "odd.mp3"),
+    Odd("FLAC named .wav", 16_000, flac),
+    Odd("Opus", 48_000, lambda: encoded("OGG", "OPUS", noise(48_000), 48_000), "odd.opus"),
+    Odd("Vorbis", 44_100, lambda: encoded("OGG", "VORBIS", noise(44_100), 44_100), "odd.ogg"),
+    Odd("MP3", 44_100, lambda: mp3(1.0), "odd.mp3"),
+    Odd("MP3 with album art", 44_100, lambda: sounds.with_id3_picture(mp3(1.0)), "odd.mp3"),
+    Odd("MP3 with text behind it", 44_100, lambda: mp3(1.0) + b"some text " * 99, "odd.mp3"),
+    Odd("MP3 cut in half", 132_300, lambda: mp3()[:24_000], "odd.mp3"),
+    Odd("MP3 with a bad frame", 132_300, lambda: flipped(mp3(), 200), "odd.mp3"),
+    Odd("WAV cut in its body", 300, lambda: encoded()[:-200]),
+    Odd("WAV cut in a sample", 300, lambda: encoded()[:-199]),
+    Odd("WAV that claims 1 GB", 400, lambda: wav(size=10**9)),
+    Odd("WAV that claims -1 bytes", 400, lambda: wav(size=2**32 - 1, riff_size=2**32 - 1)),
+    Odd("WAV that claims less", 50, lambda: wav(size=100)),
+    Odd("WAV of frames of 0 bytes", 400, lambda: wav(frame_bytes=0)),
+    Odd("FLAC that claims less", 100, lambda: flac_of(100)),
+    Odd("one sample", 1, lambda: wav(body=b"\0\x40")),
+    Odd("shorter than n_fft", 100, lambda: wav(body=bytes(range(200)))),
+    Odd("samples beyond 1", 3, lambda: floats(5.0, -5.0, 5.0)),
+    Odd("denormal samples", 3, lambda: floats(1e-40, 1e-42, 0.0)),
+    Odd("clipped", 400, lambda: encoded(samples=np.sign(noise()))),
+]
+
+SILENT = [
+    Odd("digital silence", 400, lambda: wav(body=bytes(800))),
+    Odd("silence in stereo", 400, lambda: encoded(samples=np.zeros((400, 2)))),
+    Odd("silence as floats", 400, lambda: floats(*[0.0] * 400)),
+]
+
+
+def ids(case: Bad | Odd) -> str:
+    return case.case
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which both stages have run on six good clips."""
+    folder = tmp_path_factory.mktemp("good")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for seed, name in enumerate(GOOD):
+            write_wav(CORPUS / name, 0.3, 8000, seed)
+        list_clips(GOOD)
+        set_params()
+        assert encode().code == extract().code == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def place(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a copy of that folder."""
+    shutil.copytree(good, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+
+
+def set_params(data: dict[str, Any] | None = None, **extract: object) -> None:
+    sections = {"data": DATA | (data or {}), "extract": EXTRACT | extract}
+    Path("params.yaml").write_text(yaml.safe_dump(sections))
+
+
+def list_clips(names: list[str]) -> None:
+    rows = [f"{name},{'a' if name.startswith('a') else 'b'}" for name in names]
+    (CORPUS / "filespaths.csv").write_text("\n".join(["FilePath,Class", *rows, ""]))
+
+
+def add(case: Bad | Odd) -> None:
+    """Put the case's file among the good ones, last in the table."""
+    (CORPUS / case.name).write_bytes(case.make())
+    list_clips([*GOOD, case.name])
+
+
+def encode() -> Done:
+    return run(encode_labels.main, CORPUS, CLIPS, LABELS)
+
+
+def extract() -> Done:
+    return run(extract_spectrograms.main, CORPUS, CLIPS, SHARDS)
+
+
+def log_mels() -> dict[str, np.ndarray[Any, np.dtype[np.float16]]]:
+    """Return the windows of each clip."""
+    found: dict[str, np.ndarray[Any, np.dtype[np.float16]]] = {}
+    for path in sorted(SHARDS.iterdir()):
+        index, windows = read_index(path), read_log_mel(path)
+        found |= {
+            clip_id: windows[rows.start : rows.stop]
+            for clip_id, rows in zip(index.clip_ids, index.rows(), strict=True)
+        }
+    return found
+
+
+@pytest.mark.parametrize("case", BAD_HEADERS, ids=ids)
+def test_a_bad_header_is_named_with_its_row_and_nothing_is_damaged(case: Bad) -> None:
+    before = digests(Path("data"))
+    add(case)
+    done = encode()
+    assert done.code == 1
+    (told,) = done.errors()
+    assert told.startswith(f"row {BAD_ROW}: '{case.name}' {case.told}")
+    assert digests(Path("data")) == before
+
+
+@pytest.mark.parametrize("case", BAD_SAMPLES, ids=ids)
+def test_bad_samples_are_named_with_their_file_and_nothing_is_damaged(case: Bad) -> None:
+    before = digests(SHARDS)
+    set_params(windows="all")
+    add(case)
+    assert encode().code == 0
+    done = extract()
+    assert done.code == 1
+    told, summary = done.errors()
+    assert told.startswith(f"corpus/{case.name}: {case.told}")
+    assert summary == "1 of 7 clips cannot be used"
+    assert digests(SHARDS) == before
+
+
+@pytest.mark.parametrize("case", ODD, ids=ids)
+def test_an_odd_file_is_heard(case: Odd) -> None:
+    add(case)
+    assert encode() == (0, "encode_labels: 7 clips, 2 classes, 7 groups, 0 duplicates\n", "")
+    assert f",{case.n_samples}\n" in CLIPS.read_text()[CLIPS.read_text().index(case.name) :]
+    assert extract() == (0, "extract_spectrograms: 7 clips: 1 computed, 6 reused\n", "")
+    (window,) = log_mels()[case.name]
+    assert np.isfinite(window).all()
+    assert window.max() == 0 or case.case == "denormal samples"
+
+
+@pytest.mark.parametrize("case", SILENT, ids=ids)
+def test_silence_is_silent_and_no_peak(case: Odd) -> None:
+    add(case)
+    assert encode().code == extract().code == 0
+    assert (log_mels()[case.name] == -EXTRACT["top_db"]).all()
+
+
+def test_a_constant_offset_is_heard_in_the_lowest_band_alone() -> None:
+    add(Odd("constant", 4000, lambda: encoded(samples=np.full((4000, 1), 0.5))))
+    assert encode().code == extract().code == 0
+    (window,) = log_mels()["odd.wav"]
+    middle = window[:, 5:15]  # the clip's edges are clicks
+    assert middle[0].min() > middle[1:].max()
+
+
+def test_stereo_that_cancels_itself_is_not_silence() -> None:
+    left = noise(2400)
+    add(Odd("anti-phase", 2400, lambda: encoded(samples=np.hstack([left, -left]))))
+    assert encode().code == extract().code == 0
+    assert log_mels()["odd.wav"].max() == 0
+
+
+def test_a_directory_a_fifo_and_a_broken_link_are_named_in_one_go() -> None:
+    (CORPUS / "folder.wav").mkdir()
+    os.mkfifo(CORPUS / "fifo.wav")
+    (CORPUS / "link.wav").symlink_to("nowhere")
+    list_clips([*GOOD, "folder.wav", "fifo.wav", "link.wav", "missing.wav"])
+    assert encode().errors() == [
+        "row 8: 'folder.wav' is a folder, not an audio file",
+        "row 9: 'fifo.wav' is a FIFO or device, not an audio file",
+        "row 10: 'link.wav' is a symbolic link to a file that is not there",
+        "row 11: 'missing.wav' is not there: no such file in corpus",
+    ]
+
+
+def test_all_bad_clips_are_named_at_once() -> None:
+    for name in GOOD[:4]:
+        (CORPUS / name).write_bytes(floats(0.1, np.nan, float(name[1]), ord(name[0])))
+    (CORPUS / "a1.wav").write_bytes(b"")
+    (CORPUS / "a2.wav").write_bytes(b"text")
+    assert encode().errors() == [
+        "row 3: 'a1.wav' is empty (0 bytes)",
+        "row 4: 'a2.wav' is text, not audio",
+    ]
+    write_wav(CORPUS / "a1.wav", 0.3, 8000, seed=1)
+    write_wav(CORPUS / "a2.wav", 0.3, 8000, seed=2)
+    assert encode().code == 0
+    assert extract().errors() == [
+        f"corpus/a0.wav: {NO_NUMBERS}",
+        f"corpus/b0.wav: {NO_NUMBERS}",
+        "2 of 6 clips cannot be used",
+    ]
+
+
+def test_what_happens_to_a_file_between_the_stages_is_told() -> None:
+    assert encode().code == 0
+    shutil.rmtree(SHARDS)  # what lies there would be used again
+    (CORPUS / "a0.wav").unlink()
+    write_wav(CORPUS / "a1.wav", 0.3, 8000, seed=50)
+    (CORPUS / "a2.wav").unlink()
+    (CORPUS / "a2.wav").mkdir()
+    assert extract().errors() == [
+        "corpus/a0.wav: cannot be read (No such file or directory)",
+        "corpus/a1.wav: has changed since encode_labels ran: run `dvc repro` again",
+        "corpus/a2.wav: cannot be read (Is a directory)",
+        "3 of 6 clips cannot be used",
+    ]
+
+
+BOMBS = [
+    # 14 hours at 100 Hz would be 40 GB at the rate of the others.
+    Bad(
+        "slow",
+        "lasts more than 0.4 hours at the 100 Hz of its header",
+        lambda: wav(sample_rate=100, body=bytes(10**7)),
+        "1.wav",
+    ),
+    Bad("FLAC that claims months", ENDS, lambda: flac_of(2**35), "2.wav"),
+]
+LIMITED = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_AS, (3 << 29, 3 << 29))
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+def test_lying_lengths_take_neither_memory_nor_time() -> None:
+    set_params(windows="all", sample_rate=384_000, n_mels=4)
+    for case in BOMBS:
+        (CORPUS / case.name).write_bytes(case.make())
+    list_clips([*GOOD, *(case.name for case in BOMBS)])
+    assert encode().code == 0
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, "stages.extract_spectrograms", CORPUS, CLIPS, SHARDS],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    *told, summary = Done(done.returncode, done.stdout, done.stderr).errors()
+    assert done.returncode == 1
+    for line, case in zip(told, BOMBS, strict=True):
+        assert line.startswith(f"corpus/{case.name}: {case.told}")
+    assert summary == "2 of 8 clips cannot be used"
