@@ -3,6 +3,7 @@
 One clip is bad, six are good. A file that is only odd must be heard like the others.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,13 +16,16 @@ import numpy as np
 import pytest
 import sounds
 import yaml
-from clone import REPOSITORY
+from clone import REPOSITORY, Clone, read_table
 from commands import Done, digests, run
 from conftest import write_wav
 from shard_files import read_log_mel
 from sounds import encoded, flac, flac_of, flipped, mp3, mp3_with_hole, mpeg4, noise, wav
 
 from stages import encode_labels, extract_spectrograms
+from timbre.audio_header import UnreadableError
+from timbre.clips import read_splits
+from timbre.quarantine import read_unusable
 from timbre.shards import read_index
 
 EXTRACT: dict[str, Any] = {
@@ -37,13 +41,22 @@ EXTRACT: dict[str, Any] = {
     "top_db": 80.0,
     "n_shards": 2,
 }
-DATA: dict[str, Any] = {"root": "corpus", "table": "", "audio": "", "allow_outside": False}
+DATA: dict[str, Any] = {
+    "root": "corpus",
+    "table": "",
+    "audio": "",
+    "allow_outside": False,
+    "bad_audio": "fail",
+    "max_quarantined": 0.2,
+}
 CORPUS, CLIPS, LABELS = Path("corpus"), Path("data/clips.csv"), Path("data/labels.json")
+BAD_HEADERS, QUARANTINE = Path("data/bad_headers.csv"), Path("data/quarantine.csv")
 SHARDS = Path("data/spectrograms")
 GOOD = [f"{label}{n}.wav" for label in "ab" for n in range(3)]
 BAD_ROW = len(GOOD) + 2
 
 Make = Callable[[], bytes]
+CANNOT = "cannot be used: mend them, drop their rows, or set data.bad_audio to quarantine"
 CONVERT = "which libsndfile cannot read: convert it to WAV or FLAC, e.g. with ffmpeg"
 VIDEO = "not audio: take its sound out, e.g. with ffmpeg"
 DAMAGED = "is damaged, or not audio that libsndfile can read ("
@@ -67,7 +80,7 @@ class Odd(NamedTuple):
     name: str = "odd.wav"
 
 
-BAD_HEADERS = [
+BAD_FILES = [
     Bad("zero bytes", "is empty (0 bytes)", bytes),
     Bad("one byte", "is text, not audio", lambda: b"R"),
     Bad("WAV header alone", "holds no samples", lambda: encoded()[:44]),
@@ -240,11 +253,11 @@ def add(case: Bad | Odd) -> None:
 
 
 def encode() -> Done:
-    return run(encode_labels.main, CORPUS, CLIPS, LABELS)
+    return run(encode_labels.main, CORPUS, CLIPS, LABELS, BAD_HEADERS)
 
 
 def extract() -> Done:
-    return run(extract_spectrograms.main, CORPUS, CLIPS, SHARDS)
+    return run(extract_spectrograms.main, CORPUS, CLIPS, BAD_HEADERS, SHARDS, QUARANTINE)
 
 
 def log_mels() -> dict[str, np.ndarray[Any, np.dtype[np.float16]]]:
@@ -259,13 +272,14 @@ def log_mels() -> dict[str, np.ndarray[Any, np.dtype[np.float16]]]:
     return found
 
 
-@pytest.mark.parametrize("case", BAD_HEADERS, ids=ids)
+@pytest.mark.parametrize("case", BAD_FILES, ids=ids)
 def test_a_bad_header_is_named_with_its_row_and_nothing_is_damaged(case: Bad) -> None:
     before = digests(Path("data"))
     add(case)
     done = encode()
     assert done.code == 1
-    (told,) = done.errors()
+    told, total = done.errors()
+    assert total == f"1 of 7 clips {CANNOT}"
     assert told.startswith(f"row {BAD_ROW}: '{case.name}' {case.told}")
     assert digests(Path("data")) == before
 
@@ -280,8 +294,125 @@ def test_bad_samples_are_named_with_their_file_and_nothing_is_damaged(case: Bad)
     assert done.code == 1
     told, summary = done.errors()
     assert told.startswith(f"corpus/{case.name}: {case.told}")
-    assert summary == "1 of 7 clips cannot be used"
+    assert summary == f"1 of 7 clips {CANNOT}"
     assert digests(SHARDS) == before
+
+
+@pytest.mark.parametrize("case", BAD_FILES, ids=ids)
+def test_in_quarantine_a_bad_header_is_left_out_and_listed(case: Bad) -> None:
+    shards = digests(SHARDS)
+    set_params({"bad_audio": "quarantine"})
+    add(case)
+    done = encode()
+    assert (done.code, done.errors()) == (0, [])
+    (told,) = done.warnings()
+    assert told.startswith(f"row {BAD_ROW}: '{case.name}' {case.told}")
+    assert told.endswith(": it is left out")
+    assert read_unusable(BAD_HEADERS)[0][:2] == (case.name, case.name)
+    assert extract().code == 0
+    (clip,) = read_unusable(QUARANTINE)
+    assert clip[:2] == (case.name, case.name)
+    assert clip.reason.startswith(case.told)
+    assert digests(SHARDS) == shards
+
+
+@pytest.mark.parametrize("case", BAD_SAMPLES, ids=ids)
+def test_in_quarantine_bad_samples_are_left_out_and_listed(case: Bad) -> None:
+    set_params({"bad_audio": "quarantine"}, windows="all")
+    assert encode().code == extract().code == 0
+    shards = digests(SHARDS)
+    add(case)
+    assert encode().code == 0
+    done = extract()
+    assert (done.code, done.errors()) == (0, [])
+    (told,) = done.warnings()
+    start = "1 clips cannot be used and are left out, such as "
+    assert told.startswith(f"{start}{case.name} ({case.told}")
+    assert done.out == "extract_spectrograms: 7 clips: 0 computed, 6 reused, 1 left out\n"
+    (clip,) = read_unusable(QUARANTINE)
+    assert clip[:2] == (case.name, case.name)
+    assert clip.reason.startswith(case.told)
+    assert digests(SHARDS) == shards
+
+
+def test_both_kinds_are_listed_together_and_counted_against_the_cap() -> None:
+    (CORPUS / "c.wav").write_bytes(b"")
+    (CORPUS / "d.wav").write_bytes(floats(np.nan))
+    list_clips([*GOOD, "c.wav", "d.wav"])
+    set_params({"bad_audio": "quarantine", "max_quarantined": 0.24})
+    assert encode().code == 0
+    before = digests(SHARDS, QUARANTINE)
+    assert extract().errors() == [
+        f"corpus/d.wav: {NO_NUMBERS}",
+        "2 of 8 clips cannot be used, 25.0%, and data.max_quarantined allows 24.0%: mend them, "
+        "drop their rows, or raise it",
+    ]
+    assert digests(SHARDS, QUARANTINE) == before
+    set_params({"bad_audio": "quarantine", "max_quarantined": 0.25})
+    assert extract().code == 0
+    assert QUARANTINE.read_text() == (
+        "clip_id,path,reason\n"
+        "c.wav,c.wav,is empty (0 bytes)\n"
+        "d.wav,d.wav,holds NaN or infinite samples\n"
+    )
+
+
+def test_too_many_bad_headers_are_told_at_once_and_so_is_a_class_without_a_clip() -> None:
+    for name in GOOD[3:]:
+        (CORPUS / name).write_bytes(b"")
+    set_params({"bad_audio": "quarantine"})
+    before = digests(Path("data"))
+    done = encode()
+    assert done.code == 1
+    assert len(done.warnings()) == 3
+    assert done.errors() == [
+        "3 of 6 clips cannot be used, 50.0%, and data.max_quarantined allows 20.0%: mend them, "
+        "drop their rows, or raise it",
+        "class 'b': none of its clips can be used: mend one, or drop the class",
+    ]
+    assert digests(Path("data")) == before
+
+
+def test_a_file_that_cannot_be_read_is_never_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_params({"bad_audio": "quarantine", "max_quarantined": 0.9})
+    assert encode().code == 0
+    shutil.rmtree(SHARDS)  # what lies there would be used again
+    (CORPUS / "a0.wav").write_bytes((CORPUS / "a1.wav").read_bytes()[:-2])
+    (CORPUS / "b0.wav").unlink()
+    assert extract().errors() == [
+        "corpus/a0.wav: has changed since encode_labels ran: run `dvc repro` again",
+        "corpus/b0.wav: cannot be read (No such file or directory)",
+        "2 of 6 clips cannot be used",
+    ]
+
+    # Permission bits bind no test that runs as root: the refusal itself is played.
+    def refuse(path: str) -> None:
+        raise UnreadableError("no permission to read it")
+
+    list_clips([name for name in GOOD if name != "b0.wav"])
+    monkeypatch.setattr(encode_labels, "read_header", refuse)
+    done = encode()
+    assert done.code == 1
+    assert done.errors()[0] == "row 2: 'a0.wav' no permission to read it"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot be used (No such file or directory): run `dvc repro`, which makes it anew"),
+        (b"", "cannot be used ("),
+        (b"clip_id,reason\n", "cannot be used (its columns are ['clip_id', 'reason'])"),
+        (b"clip_id,path,reason\na,b\n", "cannot be used ("),
+        (b"clip_id,path,reason\n\xff,b,c\n", "cannot be used ("),
+    ],
+)
+def test_a_list_that_is_none_is_told(content: bytes | None, told: str) -> None:
+    BAD_HEADERS.unlink()
+    if content is not None:
+        BAD_HEADERS.write_bytes(content)
+    done = extract()
+    assert (done.code, len(done.errors())) == (1, 1)
+    assert done.errors()[0].startswith(f"{BAD_HEADERS}: {told}")
 
 
 @pytest.mark.parametrize("case", ODD, ids=ids)
@@ -338,6 +469,7 @@ def test_all_bad_clips_are_named_at_once() -> None:
     assert encode().errors() == [
         "row 3: 'a1.wav' is empty (0 bytes)",
         "row 4: 'a2.wav' is text, not audio",
+        f"2 of 6 clips {CANNOT}",
     ]
     write_wav(CORPUS / "a1.wav", 0.3, 8000, seed=1)
     write_wav(CORPUS / "a2.wav", 0.3, 8000, seed=2)
@@ -345,7 +477,7 @@ def test_all_bad_clips_are_named_at_once() -> None:
     assert extract().errors() == [
         f"corpus/a0.wav: {NO_NUMBERS}",
         f"corpus/b0.wav: {NO_NUMBERS}",
-        "2 of 6 clips cannot be used",
+        f"2 of 6 clips {CANNOT}",
     ]
 
 
@@ -374,6 +506,7 @@ BOMBS = [
     ),
     Bad("FLAC that claims months", ENDS, lambda: flac_of(2**35), "2.wav"),
 ]
+PATHS = [CORPUS, CLIPS, BAD_HEADERS, SHARDS, QUARANTINE]
 LIMITED = """
 import resource, runpy, sys
 resource.setrlimit(resource.RLIMIT_AS, (3 << 29, 3 << 29))
@@ -390,7 +523,7 @@ def test_lying_lengths_take_neither_memory_nor_time() -> None:
     list_clips([*GOOD, *(case.name for case in BOMBS)])
     assert encode().code == 0
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, "stages.extract_spectrograms", CORPUS, CLIPS, SHARDS],
+        [sys.executable, "-c", LIMITED, "stages.extract_spectrograms", *PATHS],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
@@ -401,4 +534,27 @@ def test_lying_lengths_take_neither_memory_nor_time() -> None:
     assert done.returncode == 1
     for line, case in zip(told, BOMBS, strict=True):
         assert line.startswith(f"corpus/{case.name}: {case.told}")
-    assert summary == "2 of 8 clips cannot be used"
+    assert summary == f"2 of 8 clips {CANNOT}"
+
+
+@pytest.mark.pipeline
+def test_in_quarantine_the_whole_pipeline_runs_without_the_bad_clips(
+    on_own_corpus: Clone, tmp_path: Path
+) -> None:
+    clone = on_own_corpus.copy(tmp_path / "clone")
+    table = read_table(clone.folder / "corpus")
+    bad = [row[table[0].index("FilePath")] for row in table[1:3]]
+    (clone.folder / "corpus" / bad[0]).write_bytes(b"")
+    (clone.folder / "corpus" / bad[1]).write_bytes(floats(np.nan))
+    clone.set_params({"data": {"bad_audio": "quarantine", "max_quarantined": 0.1}})
+    clone.dvc("add", "corpus")
+    clone.dvc("repro")
+    quarantine = clone.folder / "data" / "quarantine.csv"
+    assert [clip.path for clip in read_unusable(quarantine)] == sorted(bad)
+    splits = read_splits(clone.folder / "data" / "splits.csv")
+    assert len(splits) == len(table) - 3
+    assert not set(bad) & set(splits["clip_id"])
+    counts = json.loads((clone.folder / "metrics" / "split.json").read_text())
+    assert counts["quarantined"] == 2
+    page = (clone.folder / "metrics" / "report.md").read_text()
+    assert "2 clips cannot be used and are in no split" in page

@@ -15,8 +15,16 @@ from stages import encode_labels, split
 from timbre.clips import read_clips
 
 ROOT, CLIPS, LABELS = Path("corpus"), Path("data/clips.csv"), Path("data/labels.json")
+BAD_HEADERS = Path("data/bad_headers.csv")
 COPIES, SPLITS, COUNTS = Path("data/copies.csv"), Path("data/splits.csv"), Path("split.json")
-DATA: dict[str, Any] = {"root": "corpus", "table": "", "audio": "", "allow_outside": False}
+DATA: dict[str, Any] = {
+    "root": "corpus",
+    "table": "",
+    "audio": "",
+    "allow_outside": False,
+    "bad_audio": "fail",
+    "max_quarantined": 0.0,
+}
 SPLIT: dict[str, Any] = {
     "method": "grouped",
     "train": 0.5,
@@ -64,7 +72,7 @@ def set_params(data: dict[str, Any] | None = None, **changes: object) -> None:
 def encode(table: str | bytes) -> Done:
     content = table if isinstance(table, bytes) else table.encode()
     (ROOT / "filespaths.csv").write_bytes(content)
-    return run(encode_labels.main, ROOT, CLIPS, LABELS)
+    return run(encode_labels.main, ROOT, CLIPS, LABELS, BAD_HEADERS)
 
 
 def rows(*lines: str, header: str = "FilePath,Class") -> str:
@@ -419,7 +427,7 @@ def test_a_corpus_that_is_not_there_is_explained(
     Path("x.csv").write_text(PLAIN)
     spoil()
     set_params(data)
-    done = run(encode_labels.main, ROOT, CLIPS, LABELS)
+    done = run(encode_labels.main, ROOT, CLIPS, LABELS, BAD_HEADERS)
     assert done.code == 1
     assert [line[: len(told)] for line in done.errors()] == [told]
     assert digests(CLIPS, LABELS) == before
@@ -431,7 +439,7 @@ def test_a_table_without_permission_is_told(monkeypatch: pytest.MonkeyPatch) -> 
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    done = run(encode_labels.main, ROOT, CLIPS, LABELS)
+    done = run(encode_labels.main, ROOT, CLIPS, LABELS, BAD_HEADERS)
     assert (done.code, done.errors()) == (1, [f"{TABLE}cannot be read: Permission denied"])
 
 
@@ -485,7 +493,7 @@ def test_a_table_that_cannot_be_split_is_explained(
 ) -> None:
     set_params(**params)
     assert encode(table).code == 0
-    done = run(split.main, CLIPS, COPIES, SPLITS, COUNTS)
+    done = run(split.main, CLIPS, COPIES, BAD_HEADERS, SPLITS, COUNTS)
     assert done.code == 1
     assert told in done.errors()[0], done.err
     assert not SPLITS.exists()
@@ -494,4 +502,4 @@ def test_a_table_that_cannot_be_split_is_explained(
 def test_groups_of_one_clip_each_are_as_no_groups() -> None:
     set_params()
     assert encode(in_groups(lambda n: n)).code == 0
-    assert run(split.main, CLIPS, COPIES, SPLITS, COUNTS).code == 0
+    assert run(split.main, CLIPS, COPIES, BAD_HEADERS, SPLITS, COUNTS).code == 0

@@ -3,7 +3,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import yaml
 from clone import REPOSITORY
 from conftest import write_wav
@@ -11,6 +13,7 @@ from shard_files import read_log_mel
 
 from stages import encode_labels, extract_conditions, extract_spectrograms
 from timbre import condition_shards
+from timbre.audio import AudioError, load
 from timbre.clips import read_clips, write_splits
 from timbre.condition_shards import Clip
 from timbre.problems import InputError
@@ -34,6 +37,7 @@ QUIET = ["clean", "telephone", "white_noise_5db"]  # each clip for itself
 ALL = [*QUIET, "babble_5db"]
 CORPUS, CLIPS, SPLITS = Path("corpus"), Path("data/clips.csv"), Path("data/splits.csv")
 SPECTROGRAMS, CONDITIONS = Path("data/spectrograms"), extract_conditions.OUTPUT
+BAD_HEADERS, QUARANTINE = Path("data/bad_headers.csv"), Path("data/quarantine.csv")
 CACHE = Path("cache")
 TEST = [f"{label}/{n}.wav" for label in "ab" for n in range(3)]
 OTHERS = {"a/train.wav": "train", "b/train.wav": "train", "a/val.wav": "val"}
@@ -55,17 +59,18 @@ def prepare(
     """Run what comes before: list the clips, split them, extract their spectrograms."""
     robustness = {"conditions": ALL if conditions is None else conditions, "max_clips": 0}
     data = {"root": "corpus", "table": "", "audio": "", "allow_outside": False}
+    data |= {"bad_audio": "fail", "max_quarantined": 0.0}
     document = {"data": data, "extract": EXTRACT, "robustness": robustness | {"seed": 0} | changes}
     Path("params.yaml").write_text(yaml.safe_dump(document))
     names = sorted(path.relative_to(CORPUS).as_posix() for path in CORPUS.rglob("*.wav"))
     rows = [f"{name},{(labels or {}).get(name, name[0])}\n" for name in names]
     (CORPUS / "filespaths.csv").write_text("FilePath,Class\n" + "".join(rows))
-    encode_labels.main(CORPUS, CLIPS, Path("data/labels.json"))
+    encode_labels.main(CORPUS, CLIPS, Path("data/labels.json"), BAD_HEADERS)
     table = read_clips(CLIPS)
     table["split"] = table["clip_id"].map(OTHERS).fillna("test")
     write_splits(table, SPLITS)
     shutil.rmtree(SPECTROGRAMS, ignore_errors=True)
-    extract_spectrograms.main(CORPUS, CLIPS, SPECTROGRAMS)
+    extract_spectrograms.main(CORPUS, CLIPS, BAD_HEADERS, SPECTROGRAMS, QUARANTINE)
 
 
 def extract() -> dict[str, bytes]:
@@ -365,6 +370,19 @@ def test_all_bad_clips_are_listed_with_their_number() -> None:
         "2 test clips cannot be used",
     ]
     assert not CONDITIONS.exists()
+
+
+def test_a_clip_ends_where_damage_begins_that_extraction_did_not_hear() -> None:
+    # 0.25 s are heard, faster speech needs more of the clip, babble 10 s.
+    whole = np.random.default_rng(5).uniform(-0.1, 0.1, 8000)
+    soundfile.write(CORPUS / TEST[0], whole, 8000, format="FLAC")
+    content = (CORPUS / TEST[0]).read_bytes()
+    (CORPUS / TEST[0]).write_bytes(content[: len(content) * 2 // 3])
+    prepare(["clean", "speed_+4%", "babble_5db"])
+    cut = extract()
+    assert set(cut) == {"clean", "speed_+4%", "babble_5db"}
+    with pytest.raises(AudioError, match="to its end"):
+        load(CORPUS / TEST[0], 8000)
 
 
 def test_a_clip_of_another_table_is_named() -> None:

@@ -13,6 +13,7 @@ Waveform = npt.NDArray[np.float32]
 BLOCK_SAMPLES = 1 << 20  # read in pieces: a lying header must not decide how much memory is taken
 MAX_SAMPLES = 1 << 29  # of a waveform, 2 GiB: 6.7 hours at 22 050 Hz
 LOUDEST = 1e9  # a louder sample is no sound, and its power would overflow float32
+SYSTEM_ERROR = 2  # libsndfile's code for a file that it could not open or read
 CANCELLED = 0.01  # a mix 40 dB below its channels has lost the signal
 
 
@@ -20,11 +21,15 @@ class AudioError(Exception):
     """A file that holds no usable audio; the message is the reason, without the file's name."""
 
 
+class FileError(AudioError):
+    """The file could not be read, or is another one by now: that says nothing about its audio."""
+
+
 def load(path: Path, sample_rate: int, max_seconds: float | None = None) -> Waveform:
     """Decode the file's first `max_seconds` (None: all of it) and resample to `sample_rate` in Hz.
 
     Returns a float32 waveform `(n_samples,)`, full scale at 1. Its length is checked before memory
-    is taken for it. Raises AudioError.
+    is taken for it. Raises AudioError, and FileError where the file cannot be read.
     """
     try:
         with soundfile.SoundFile(path) as file:
@@ -32,9 +37,10 @@ def load(path: Path, sample_rate: int, max_seconds: float | None = None) -> Wave
             blocks = _bounded(_mono_blocks(file, limit), file.samplerate, sample_rate)
             waveform = _resampled(blocks, file.samplerate, sample_rate)
     except soundfile.LibsndfileError as error:
-        raise AudioError(f"cannot be decoded ({error.error_string.rstrip('.')})") from None
+        kind = FileError if error.code == SYSTEM_ERROR else AudioError
+        raise kind(f"cannot be decoded ({error.error_string.rstrip('.')})") from None
     except OSError as error:
-        raise AudioError(f"cannot be read ({error.strerror})") from None
+        raise FileError(f"cannot be read ({error.strerror})") from None
     _check(waveform, sample_rate)
     return waveform
 

@@ -51,6 +51,10 @@ class HeaderError(Exception):
     """Why a file cannot be used as audio; the message does not name the file, its catcher does."""
 
 
+class UnreadableError(HeaderError):
+    """The file could not be read: that says nothing about its audio."""
+
+
 class AudioHeader(NamedTuple):
     """What the header says; decoding may prove it wrong."""
 
@@ -60,7 +64,10 @@ class AudioHeader(NamedTuple):
 
 
 def read_header(path: str | Path) -> AudioHeader:
-    """Read the header of the audio file at `path`; raise HeaderError without usable audio."""
+    """Read the header of the audio file at `path`.
+
+    Raises HeaderError without usable audio, and UnreadableError where there is no file to read.
+    """
     head = _head(path)
     if head.startswith(LFS_POINTER):
         raise HeaderError("is a Git LFS pointer, not the audio: run `git lfs pull`")
@@ -88,17 +95,17 @@ def _head(path: str | Path) -> bytes:
     try:
         mode = os.stat(path).st_mode  # before opening: to open a FIFO is to wait for ever
         if stat.S_ISDIR(mode):
-            raise HeaderError("is a folder, not an audio file")
+            raise UnreadableError("is a folder, not an audio file")
         if not stat.S_ISREG(mode):
-            raise HeaderError("is a FIFO or device, not an audio file")
+            raise UnreadableError("is a FIFO or device, not an audio file")
         with open(path, "rb", buffering=0) as file:
             head = file.read(HEAD_BYTES)
     except FileNotFoundError:
-        raise HeaderError("no such file") from None
+        raise UnreadableError("no such file") from None
     except PermissionError:
-        raise HeaderError("no permission to read it") from None
+        raise UnreadableError("no permission to read it") from None
     except OSError as error:
-        raise HeaderError(f"cannot be read: {error.strerror}") from None
+        raise UnreadableError(f"cannot be read: {error.strerror}") from None
     if not head:
         raise HeaderError("is empty (0 bytes)")
     return head
