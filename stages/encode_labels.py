@@ -9,9 +9,10 @@ from pydantic import StrictBool
 
 from timbre import command
 from timbre.atomic import write_json
-from timbre.audio_header import AudioHeader, HeaderError, UnreadableError, read_header
+from timbre.audio_header import AudioHeader, HeaderError, UnreadableError
 from timbre.clips import write_clips
-from timbre.corpus import disagreements, for_each_file, hash_files, merge_groups, resolve_paths
+from timbre.corpus import disagreements, hash_files, merge_groups, resolve_paths
+from timbre.headers import WORKER_MODULES, read_headers
 from timbre.params import read_section
 from timbre.problems import InputError
 from timbre.quarantine import (
@@ -23,6 +24,7 @@ from timbre.quarantine import (
     write_unusable,
 )
 from timbre.table import capped, find_table, read_table
+from timbre.workers import get_ready
 
 MIN_CLIPS = 3  # one for each of train, val and test
 
@@ -42,6 +44,7 @@ def main(root: Path, clips: Path, labels: Path, bad_headers: Path) -> None:
     Clips that are left out because of their headers are listed in `bad_headers`.
     """
     section = read_section("data", DataSection)
+    get_ready(WORKER_MODULES)
     table = read_table(find_table(root, section.table))
     found = resolve_paths(table.rows, root, section.audio, section.allow_outside)
     _warn(table.warnings + found.warnings)
@@ -71,7 +74,7 @@ def _read_audio(
     Raises InputError naming all bad files, if they may not be left out.
     """
     paths = [os.path.join(root, path) for path in rows["path"]]  # noqa: PTH118 (see places.py)
-    headers = for_each_file(_header_or_error, paths, "reading headers")
+    headers = read_headers(paths)
     is_bad = pd.Series([isinstance(header, HeaderError) for header in headers], index=rows.index)
     errors = [header for header in headers if isinstance(header, HeaderError)]
     good = [header for header in headers if isinstance(header, AudioHeader)]
@@ -90,13 +93,6 @@ def _read_audio(
         raise InputError(problems)
     named = zip(rows[is_bad]["clip_id"], rows[is_bad]["path"], errors, strict=True)
     return read, [Unusable(clip_id, path, str(error)) for clip_id, path, error in named]
-
-
-def _header_or_error(path: str) -> AudioHeader | HeaderError:
-    try:
-        return read_header(path)
-    except HeaderError as error:
-        return error
 
 
 def _bad_headers(

@@ -36,6 +36,7 @@ from timbre.extraction import (
     fill_shard,
     read_indexes,
     stored_rows,
+    without_clip,
 )
 from timbre.log_mel import LogMel
 from timbre.mel_filters import empty_bands
@@ -52,13 +53,13 @@ from timbre.quarantine import (
 from timbre.shards import Attributes, shard_name, shard_number
 from timbre.sources import Source, read_sources
 from timbre.windows import Windowing
-from timbre.workers import map_unordered, n_cores
+from timbre.workers import get_ready, map_unordered, n_cores
 
 STAGING = Path(".timbre/extract_spectrograms")
 OUTPUT = Path("data/spectrograms")
 WORKER_MODULES = ("timbre.extraction", "timbre.log_mel")  # imported once, before the workers fork
 VALUE_MODULES = ("timbre.audio", "timbre.windows", "timbre.mel_filters", "timbre.log_mel")
-FEW_CLIPS = 64  # computed in less time than it takes to start workers
+FEW_CLIPS = 64  # computed by one worker before others have started
 
 Fill = Callable[[ShardTask], ShardResult]
 
@@ -100,6 +101,7 @@ def main(root: Path, clips: Path, bad_headers: Path, spectrograms: Path, quarant
     """Fill `spectrograms` with the shards of all clips below `root`; list the others."""
     params = read_section("extract", Extract)
     policy = read_section("data", BadAudio, own_keys=True)
+    get_ready(WORKER_MODULES)
     front_end = LogMel(
         sample_rate=params.sample_rate,
         n_fft=params.n_fft,
@@ -192,7 +194,7 @@ def run_tasks(tasks: list[ShardTask], n_clips: int, fill: Fill) -> list[ShardRes
     with tqdm(
         total=n_clips, initial=n_clips - n_todo, unit="clip", desc="extract", disable=None
     ) as bar:
-        for result in map_unordered(fill, tasks, n_processes, preload=WORKER_MODULES):
+        for result in map_unordered(fill, tasks, n_processes, WORKER_MODULES, without_clip):
             n_bad = len(result.unusable) + len(result.problems)
             bar.update(result.n_computed + result.n_copied + n_bad)
             results.append(result)

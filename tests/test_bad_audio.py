@@ -24,7 +24,7 @@ from sounds import encoded, flac, flac_of, flipped, mp3, mp3_with_hole, mpeg4, n
 
 from stages import encode_labels, extract_spectrograms
 from timbre.audio_header import UnreadableError
-from timbre.clips import read_splits
+from timbre.clips import read_clips, read_splits
 from timbre.quarantine import read_unusable
 from timbre.shards import read_index
 
@@ -386,11 +386,11 @@ def test_a_file_that_cannot_be_read_is_never_left_out(monkeypatch: pytest.Monkey
     ]
 
     # Permission bits bind no test that runs as root: the refusal itself is played.
-    def refuse(path: str) -> None:
-        raise UnreadableError("no permission to read it")
+    def refuse(paths: list[str]) -> list[UnreadableError]:
+        return [UnreadableError("no permission to read it") for _ in paths]
 
     list_clips([name for name in GOOD if name != "b0.wav"])
-    monkeypatch.setattr(encode_labels, "read_header", refuse)
+    monkeypatch.setattr(encode_labels, "read_headers", refuse)
     done = encode()
     assert done.code == 1
     assert done.errors()[0] == "row 2: 'a0.wav' no permission to read it"
@@ -558,3 +558,105 @@ def test_in_quarantine_the_whole_pipeline_runs_without_the_bad_clips(
     assert counts["quarantined"] == 2
     page = (clone.folder / "metrics" / "report.md").read_text()
     assert "2 clips cannot be used and are in no split" in page
+
+
+# Decoders of which some files are the end. Python imports it before anything else.
+TRAPS = """
+import os, signal, time
+import soundfile
+import timbre.workers
+timbre.workers.ITEM_SECONDS = 2.0
+real = soundfile.SoundFile
+class Trapped(real):
+    def __init__(self, file, *others, **options):
+        self.trap = os.path.basename(os.fspath(file))
+        self.spring("header")
+        super().__init__(file, *others, **options)
+    def read(self, *others, **options):
+        self.spring("samples")
+        return super().read(*others, **options)
+    def spring(self, where):
+        if where in self.trap and "segv" in self.trap:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if where in self.trap and "kill" in self.trap:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if where in self.trap and "hang" in self.trap:
+            time.sleep(60)
+soundfile.SoundFile = Trapped
+"""
+CRASHES = {
+    "hang": "keeps its decoder busy for more than 2 s",
+    "kill": "has the process that decodes it killed (SIGKILL: out of memory?)",
+    "segv": "crashes its decoder (SIGSEGV)",
+}
+
+
+def command(*words: Path | str) -> Done:
+    """Run a stage as a process, in which some decoders are traps."""
+    Path("traps").mkdir(exist_ok=True)
+    Path("traps/sitecustomize.py").write_text(TRAPS)
+    done = subprocess.run(
+        [sys.executable, "-m", *words],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(["traps", str(REPOSITORY)])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def test_headers_that_kill_their_decoder_are_named_and_the_others_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TIMBRE_JOBS", "2")
+    traps = [f"{kind}_header.wav" for kind in CRASHES]
+    for seed, name in enumerate([*traps, "empty.wav"]):
+        write_wav(CORPUS / name, 0.3, 8000, 80 + seed)
+    (CORPUS / "empty.wav").write_bytes(b"")
+    list_clips([*GOOD, *traps, "empty.wav"])
+    told = [
+        *(
+            f"row {8 + n}: '{kind}_header.wav' {why}"
+            for n, (kind, why) in enumerate(CRASHES.items())
+        ),
+        "row 11: 'empty.wav' is empty (0 bytes)",
+    ]
+    done = command("stages.encode_labels", CORPUS, CLIPS, LABELS, BAD_HEADERS)
+    assert (done.code, done.errors()) == (1, [*told, f"4 of 10 clips {CANNOT}"])
+    set_params({"bad_audio": "quarantine", "max_quarantined": 0.5})
+    done = command("stages.encode_labels", CORPUS, CLIPS, LABELS, BAD_HEADERS)
+    assert (done.code, done.warnings()) == (0, [f"{line}: it is left out" for line in told])
+    assert len(read_clips(CLIPS)) == len(GOOD)
+
+
+def test_samples_that_kill_their_decoder_are_named_and_the_others_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TIMBRE_JOBS", "1")
+    shards = digests(SHARDS)
+    traps = [f"{kind}_samples.wav" for kind in CRASHES]
+    for seed, name in enumerate(traps):
+        write_wav(CORPUS / name, 0.3, 8000, 80 + seed)
+    list_clips([*GOOD, *traps])
+    assert encode().code == 0
+    shutil.rmtree(SHARDS)
+    told = [f"corpus/{kind}_samples.wav: {why}" for kind, why in CRASHES.items()]
+    done = command("stages.extract_spectrograms", *PATHS)
+    assert (done.code, done.errors()) == (1, [*told, f"3 of 9 clips {CANNOT}"])
+    set_params({"bad_audio": "quarantine", "max_quarantined": 0.5})
+    done = command("stages.extract_spectrograms", *PATHS)
+    assert (done.code, done.errors()) == (0, [])
+    assert [clip.reason for clip in read_unusable(QUARANTINE)] == list(CRASHES.values())
+    assert digests(SHARDS) == shards
+
+
+def test_what_decoders_write_of_bad_frames_is_not_heard() -> None:
+    set_params(windows="all")
+    add(Odd("MP3 with a bad frame", 132_300, lambda: flipped(mp3(), 200), "odd.mp3"))
+    for stage, paths in (
+        ("encode_labels", [CORPUS, CLIPS, LABELS, BAD_HEADERS]),
+        ("extract_spectrograms", PATHS),
+    ):
+        done = command(f"stages.{stage}", *paths)
+        assert (done.code, done.err) == (0, "")

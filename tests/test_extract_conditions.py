@@ -97,6 +97,11 @@ class Said:
         return "".join(re.findall(r"extract_conditions: (.*)\n", self.capsys.readouterr().out))
 
 
+def here(fill: Any, parts: Any, *_: Any) -> Any:  # noqa: ANN401
+    """Do the work of the workers in this process, where it can be watched."""
+    return map(fill, parts)
+
+
 def remember(monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     """Let the shards be found in DVC's cache, under names that say nothing; return their places."""
     shutil.rmtree(CACHE, ignore_errors=True)
@@ -142,6 +147,7 @@ def test_nobody_of_the_training_split_babbles(monkeypatch: pytest.MonkeyPatch) -
         return voices_for(clip, voices)
 
     monkeypatch.setattr(condition_shards, "voices_for", watched)
+    monkeypatch.setattr(extract_conditions, "map_unordered", here)
     extract()
     assert set(heard) == set(TEST)
 
@@ -164,9 +170,9 @@ def test_workers_are_started_for_many_clips_and_change_no_byte(
 ) -> None:
     asked: list[int] = []
 
-    def watched(fill: Any, parts: Any, n_processes: int, preload: Any) -> Any:  # noqa: ANN401
+    def watched(fill: Any, parts: Any, n_processes: int, *others: Any) -> Any:  # noqa: ANN401
         asked.append(n_processes)
-        return map_unordered(fill, parts, n_processes, preload)
+        return map_unordered(fill, parts, n_processes, *others)
 
     monkeypatch.setattr(extract_conditions, "map_unordered", watched)
     monkeypatch.setattr(condition_shards, "PART_CLIPS", 2)
@@ -329,6 +335,7 @@ def test_a_run_that_was_cut_short_goes_on_and_leaves_nothing_in_staging(
         return compute(condition, clip, *others)
 
     monkeypatch.setattr(condition_shards, "_compute", watched)
+    monkeypatch.setattr(extract_conditions, "map_unordered", here)
     assert extract() == whole
     assert set(made) == {TEST[4], TEST[5]}
     assert not extract_conditions.STAGING.exists()

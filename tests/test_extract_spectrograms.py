@@ -128,10 +128,13 @@ def test_workers_are_started_for_many_clips_and_change_no_byte(
     asked: list[int] = []
 
     def watched(
-        fill: Fill, tasks: Sequence[ShardTask], n_processes: int, preload: Sequence[str]
+        fill: Fill,
+        tasks: Sequence[ShardTask],
+        n_processes: int,
+        *others: Any,  # noqa: ANN401 (handed on)
     ) -> Iterator[ShardResult]:
         asked.append(n_processes)
-        return map_unordered(fill, tasks, n_processes, preload)
+        return map_unordered(fill, tasks, n_processes, *others)
 
     monkeypatch.setattr(extract_spectrograms, "map_unordered", watched)
     monkeypatch.setenv("TIMBRE_JOBS", "3")

@@ -14,6 +14,7 @@ from timbre.extraction import (
     fill_shard,
     read_indexes,
     stored_rows,
+    without_clip,
 )
 from timbre.log_mel import LogMel
 from timbre.shards import Attributes, Half, read_index
@@ -183,6 +184,31 @@ def test_unusable_clips_are_all_named_and_the_shard_is_that_of_the_others(tmp_pa
     ]
     assert all(clip.reason.startswith("cannot be decoded (") for clip in result.unusable)
     assert one.target.read_bytes() == others.target.read_bytes()
+
+
+def test_a_clip_that_ends_its_process_is_left_out_unread_with_the_reason(tmp_path: Path) -> None:
+    clips = sources(tmp_path, 3)
+    others = task(tmp_path, [clips[0], clips[2]], "others.h5")
+    fill(tmp_path, others)
+    (tmp_path / clips[1].file).unlink()
+    one = without_clip(task(tmp_path, clips), "1.wav", "crashes its decoder (SIGSEGV)")
+    result = fill_shard(one, tmp_path, ATTRIBUTES, FRONT_END, RATE, FIRST)
+    assert result.unusable == [("1.wav", "1.wav", "crashes its decoder (SIGSEGV)")]
+    assert (result.n_computed, result.problems) == (2, [])
+    assert one.target.read_bytes() == others.target.read_bytes()
+
+
+def test_a_clip_that_takes_more_memory_than_there_is_is_named_and_never_left_out(
+    tmp_path: Path,
+) -> None:
+    def greedy(waveform: Waveform) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+        raise MemoryError
+
+    one = task(tmp_path, sources(tmp_path, 1))
+    result = fill_shard(one, tmp_path, ATTRIBUTES, greedy, RATE, FIRST)
+    assert result.problems == [f"{tmp_path}/0.wav: takes more memory than there is"]
+    assert (result.unusable, result.n_computed) == ([], 0)
+    assert not one.target.exists()
 
 
 def test_a_mistake_of_ours_is_no_problem_of_the_clips(tmp_path: Path) -> None:

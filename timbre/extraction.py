@@ -1,9 +1,9 @@
 """One shard's spectrograms: copied where nothing changed, computed where something did."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from timbre.shards import (
 )
 from timbre.sources import Source
 from timbre.windows import Windowing, cut
+from timbre.worker_process import note
 
 FrontEnd = Callable[[Waveform], np.ndarray[tuple[int, int], np.dtype[np.float32]]]
 
@@ -42,6 +43,7 @@ class ShardTask:
     shape: tuple[int, int]  # (n_mels, n_frames)
     sources: list[Source]  # in the order of clip_id
     stored: dict[str, Stored]  # by SHA-256 of the audio
+    fatal: Mapping[str, str] = field(default_factory=dict)  # reasons, by the ids of bad clips
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class ShardResult:
     n_copied: int
     unusable: list[Unusable]  # clips that are not in the shard
     problems: list[str]  # files that could not be read
+
+
+def without_clip(task: ShardTask, clip_id: str, reason: str) -> ShardTask:
+    """Return the task without a clip whose decoding ends the process, in any way."""
+    return replace(task, fatal={**task.fatal, clip_id: reason})
 
 
 def read_indexes(shards: list[Path], attributes: Attributes) -> dict[Path, ShardIndex]:
@@ -98,15 +105,21 @@ def fill_shard(
     def clips(old_shards: OpenShards) -> Iterator[StoredClip]:
         nonlocal n_copied
         for source in task.sources:
+            if source.clip_id in task.fatal:
+                unusable.append(Unusable(source.clip_id, source.file, task.fatal[source.clip_id]))
+                continue
             log_mel = _copied(task.stored.get(source.sha256), old_shards)
             n_copied += log_mel is not None
             try:
                 if log_mel is None:
+                    note(source.clip_id)
                     path = root / source.file
                     log_mel = compute_windows(path, source.sha256, front_end, sample_rate, kept)
                 yield StoredClip(source.clip_id, source.sha256, log_mel)
             except FileError as error:
                 problems.append(f"{root / source.file}: {error}")
+            except MemoryError:
+                problems.append(f"{root / source.file}: takes more memory than there is")
             except AudioError as error:
                 unusable.append(Unusable(source.clip_id, source.file, str(error)))
         if problems:
