@@ -9,18 +9,28 @@ from pydantic import StrictBool
 
 from timbre import command
 from timbre.atomic import write_json
-from timbre.audio_header import AudioHeader, HeaderError, read_header
+from timbre.audio_header import AudioHeader, HeaderError, UnreadableError
 from timbre.clips import write_clips
-from timbre.corpus import disagreements, for_each_file, hash_files, merge_groups, resolve_paths
-from timbre.params import Section, read_section
+from timbre.corpus import disagreements, hash_files, merge_groups, resolve_paths
+from timbre.headers import WORKER_MODULES, read_headers
+from timbre.params import read_section
 from timbre.problems import InputError
+from timbre.quarantine import (
+    WAY_OUT,
+    BadAudio,
+    Unusable,
+    lost_classes,
+    too_many,
+    write_unusable,
+)
 from timbre.table import capped, find_table, read_table
+from timbre.workers import get_ready
 
 MIN_CLIPS = 3  # one for each of train, val and test
 
 
-class DataSection(Section):
-    """Where the corpus is."""
+class DataSection(BadAudio):
+    """Where the corpus is, and what becomes of clips that cannot be used."""
 
     root: str  # folder with filespaths.csv; dvc.yaml hands it over on the command line
     table: str  # name of the table in root; "" for filespaths.csv or files_paths.csv
@@ -28,55 +38,75 @@ class DataSection(Section):
     allow_outside: StrictBool  # whether files outside the corpus may be listed
 
 
-def main(root: Path, clips: Path, labels: Path) -> None:
-    """Read the table in `root`; write the table of `clips`, and the classes as JSON to `labels`."""
+def main(root: Path, clips: Path, labels: Path, bad_headers: Path) -> None:
+    """Read the table in `root`; write the table of `clips`, and the classes as JSON to `labels`.
+
+    Clips that are left out because of their headers are listed in `bad_headers`.
+    """
     section = read_section("data", DataSection)
+    get_ready(WORKER_MODULES)
     table = read_table(find_table(root, section.table))
     found = resolve_paths(table.rows, root, section.audio, section.allow_outside)
     _warn(table.warnings + found.warnings)
-    rows = _read_audio(found.rows, root)
+    rows, unusable = _read_audio(found.rows, root, section)
     counts = rows["label"].value_counts()
     n_clips = {str(label): int(counts[label]) for label in sorted(counts.index)}
     listed = _list_clips(rows, list(n_clips))
     n_duplicates = len(listed) - listed["sha256"].nunique()
     _warn(_rare_classes(n_clips) + _duplicates(listed, n_duplicates))
     write_clips(listed, clips)
+    write_unusable(unusable, bad_headers)
     summary = {"classes": list(n_clips), "n_clips": n_clips, "n_duplicates": n_duplicates}
     write_json(summary, labels)
     n_groups = listed["group"].nunique()
     print(
         f"encode_labels: {len(listed)} clips, {len(n_clips)} classes, "
         f"{n_groups} groups, {n_duplicates} duplicates"
+        + (f"; {len(unusable)} left out, see {bad_headers}" if unusable else "")
     )
 
 
-def _read_audio(rows: pd.DataFrame, root: Path) -> pd.DataFrame:
-    """Add sha256 and the header's fields; raise InputError naming all bad files."""
+def _read_audio(
+    rows: pd.DataFrame, root: Path, section: BadAudio
+) -> tuple[pd.DataFrame, list[Unusable]]:
+    """Add sha256 and the header's fields, and tell the clips that are left out.
+
+    Raises InputError naming all bad files, if they may not be left out.
+    """
     paths = [os.path.join(root, path) for path in rows["path"]]  # noqa: PTH118 (see places.py)
-    headers = for_each_file(_header_or_reason, paths, "reading headers")
-    bad = pd.Series([isinstance(header, str) for header in headers], index=rows.index)
-    named = zip(rows["row"], rows["file_path"], headers, strict=True)
-    lines = [f"row {row}: {name!r} {told}" for row, name, told in named if isinstance(told, str)]
-    problems = capped(lines)
-    good = [header for header in headers if not isinstance(header, str)]
-    sha256 = hash_files([path for path, is_bad in zip(paths, bad, strict=True) if not is_bad])
-    read = rows[~bad].assign(
+    headers = read_headers(paths)
+    is_bad = pd.Series([isinstance(header, HeaderError) for header in headers], index=rows.index)
+    errors = [header for header in headers if isinstance(header, HeaderError)]
+    good = [header for header in headers if isinstance(header, AudioHeader)]
+    sha256 = hash_files([path for path, bad in zip(paths, is_bad, strict=True) if not bad])
+    read = rows[~is_bad].assign(
         sha256=sha256,
         sample_rate=[header.sample_rate for header in good],
         n_channels=[header.n_channels for header in good],
         n_samples=[header.n_samples for header in good],
     )
+    problems = _bad_headers(rows[is_bad], errors, len(rows), section)
+    if section.bad_audio == "quarantine":
+        problems += lost_classes(rows["label"], read["label"])
     problems += disagreements(read, "sha256")
     if problems:
         raise InputError(problems)
-    return read
+    named = zip(rows[is_bad]["clip_id"], rows[is_bad]["path"], errors, strict=True)
+    return read, [Unusable(clip_id, path, str(error)) for clip_id, path, error in named]
 
 
-def _header_or_reason(path: str) -> AudioHeader | str:
-    try:
-        return read_header(path)
-    except HeaderError as error:
-        return str(error)
+def _bad_headers(
+    bad: pd.DataFrame, errors: list[HeaderError], n_clips: int, section: BadAudio
+) -> list[str]:
+    """Return what cannot be gone on with; warn of the clips that are left out."""
+    named = zip(bad["row"], bad["file_path"], errors, strict=True)
+    lines = [(f"row {row}: {name!r} {error}", error) for row, name, error in named]
+    if section.bad_audio == "fail":
+        told = capped([line for line, _ in lines])
+        return [*told, f"{len(bad)} of {n_clips} clips cannot be used: {WAY_OUT}"] if told else []
+    _warn(capped([f"{line}: it is left out" for line, _ in lines]))
+    unreadable = [line for line, error in lines if isinstance(error, UnreadableError)]
+    return capped(unreadable) + too_many(len(bad), n_clips, section.max_quarantined)
 
 
 def _list_clips(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:

@@ -38,6 +38,7 @@ from timbre.condition_shards import (
     deal_parts,
     fill_part,
     join,
+    without_file,
 )
 from timbre.features import Features, read_features
 from timbre.handover import deliver
@@ -57,7 +58,7 @@ VALUE_MODULES = tuple(
     )
 )
 KEY = "params.yaml: robustness.conditions"
-FEW_CLIPS = 2  # computed in less time than it takes to start workers
+FEW_CLIPS = 2  # computed by one worker before others have started
 
 
 class Robustness(Section):
@@ -217,7 +218,7 @@ def compute(recipe: Recipe, parts: list[Part], n_clips: int) -> None:
     problems: set[str] = set()
     with tqdm(total=n_clips, unit="clip", desc="conditions", disable=None) as bar:
         fill = partial(fill_part, recipe=recipe)
-        for result in map_unordered(fill, parts, n_processes, preload=WORKER_MODULES):
+        for result in map_unordered(fill, parts, n_processes, WORKER_MODULES, without_file):
             problems |= set(result.problems)
             bar.update(result.n_clips)
     if problems:

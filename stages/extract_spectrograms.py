@@ -1,8 +1,10 @@
 """Turn every clip into log-mel spectrograms, kept in HDF5 shards; recompute only what changed.
 
-Reads the clips' table and the audio, writes one folder of shards:
+Reads the clips' table, those that encode_labels left out, and the audio; writes one folder of
+shards, and the table of all clips that are left out:
 
-    python -m stages.extract_spectrograms data/demo data/clips.csv data/spectrograms
+    python -m stages.extract_spectrograms data/demo data/clips.csv data/bad_headers.csv \\
+        data/spectrograms data/quarantine.csv
 
 DVC empties the output folder before it runs this stage. So the shards of the last run are read from
 DVC's cache, and finished shards wait in a staging folder until all are there: a run that was killed
@@ -12,6 +14,7 @@ goes on where it was.
 import hashlib
 import importlib.util
 import json
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -32,6 +35,7 @@ from timbre.extraction import (
     fill_shard,
     read_indexes,
     stored_rows,
+    without_clip,
 )
 from timbre.features import LARGEST_WINDOW, n_frames
 from timbre.handover import deliver
@@ -39,16 +43,24 @@ from timbre.log_mel import LogMel
 from timbre.mel_filters import empty_bands
 from timbre.params import Section, read_section
 from timbre.problems import InputError
+from timbre.quarantine import (
+    WAY_OUT,
+    BadAudio,
+    Unusable,
+    read_unusable,
+    too_many,
+    write_unusable,
+)
 from timbre.shards import Attributes, shard_name, shard_number
 from timbre.sources import Source, read_sources
 from timbre.windows import Windowing
-from timbre.workers import map_unordered, n_cores
+from timbre.workers import get_ready, map_unordered, n_cores
 
 STAGING = Path(".timbre/extract_spectrograms")
 OUTPUT = Path("data/spectrograms")
 WORKER_MODULES = ("timbre.extraction", "timbre.log_mel")  # imported once, before the workers fork
 VALUE_MODULES = ("timbre.audio", "timbre.windows", "timbre.mel_filters", "timbre.log_mel")
-FEW_CLIPS = 64  # computed in less time than it takes to start workers
+FEW_CLIPS = 64  # computed by one worker before others have started
 
 Fill = Callable[[ShardTask], ShardResult]
 
@@ -90,9 +102,11 @@ class Extract(Section):
         return self.sample_rate / 2 if self.fmax is None else self.fmax
 
 
-def main(root: Path, clips: Path, spectrograms: Path) -> None:
-    """Fill `spectrograms` with the shards of all clips below `root`."""
+def main(root: Path, clips: Path, bad_headers: Path, spectrograms: Path, quarantine: Path) -> None:
+    """Fill `spectrograms` with the shards of all clips below `root`; list the others."""
     params = read_section("extract", Extract)
+    policy = read_section("data", BadAudio, own_keys=True)
+    get_ready(WORKER_MODULES)
     front_end = LogMel(
         sample_rate=params.sample_rate,
         n_fft=params.n_fft,
@@ -118,9 +132,12 @@ def main(root: Path, clips: Path, spectrograms: Path) -> None:
         kept=kept,
     )
     n_clips = sum(map(len, dealt))
-    report(run_tasks(tasks, n_clips, fill), n_clips)
+    results = run_tasks(tasks, n_clips, fill)
+    unusable = left_out(results, root, n_clips, read_unusable(bad_headers), policy)
     publish(finished | {task.target.name: task.target for task in tasks}, spectrograms)
+    write_unusable(unusable, quarantine)
     deliver(STAGING)
+    report(results, n_clips, unusable, quarantine)
 
 
 def describe(params: Extract) -> Attributes:
@@ -182,20 +199,52 @@ def run_tasks(tasks: list[ShardTask], n_clips: int, fill: Fill) -> list[ShardRes
     with tqdm(
         total=n_clips, initial=n_clips - n_todo, unit="clip", desc="extract", disable=None
     ) as bar:
-        for result in map_unordered(fill, tasks, n_processes, preload=WORKER_MODULES):
-            bar.update(result.n_computed + result.n_copied + len(result.problems))
+        for result in map_unordered(fill, tasks, n_processes, WORKER_MODULES, without_clip):
+            n_bad = len(result.unusable) + len(result.problems)
+            bar.update(result.n_computed + result.n_copied + n_bad)
             results.append(result)
     return results
 
 
-def report(results: list[ShardResult], n_clips: int) -> None:
-    """Say what was done. Raises InputError with every clip that cannot be used."""
-    problems = sorted(problem for result in results for problem in result.problems)
+def left_out(
+    results: list[ShardResult],
+    root: Path,
+    n_clips: int,
+    bad_headers: list[Unusable],
+    policy: BadAudio,
+) -> list[Unusable]:
+    """Return all clips that are left out, with those that encode_labels found.
+
+    Raises InputError, which names every clip that cannot be used, if that may not be.
+    """
+    unusable = [clip for result in results for clip in result.unusable]
+    problems = [problem for result in results for problem in result.problems]
+    named = sorted([*problems, *(f"{root / clip.path}: {clip.reason}" for clip in unusable)])
+    total = f"{len(named)} of {n_clips} clips cannot be used"
     if problems:
-        raise InputError([*problems, f"{len(problems)} of {n_clips} clips cannot be used"])
+        raise InputError([*named, total])
+    if unusable and policy.bad_audio == "fail":
+        raise InputError([*named, f"{total}: {WAY_OUT}"])
+    n_all = n_clips + len(bad_headers)
+    if over := too_many(len(unusable) + len(bad_headers), n_all, policy.max_quarantined):
+        raise InputError([*named, *over])
+    return [*bad_headers, *unusable]
+
+
+def report(
+    results: list[ShardResult], n_clips: int, unusable: list[Unusable], quarantine: Path
+) -> None:
+    """Say what was done, and which clips are left out."""
     computed = sum(result.n_computed for result in results)
-    reused = n_clips - computed
-    print(f"extract_spectrograms: {n_clips} clips: {computed} computed, {reused} reused")
+    n_bad = sum(len(result.unusable) for result in results)
+    if unusable:
+        print(
+            f"warning: {len(unusable)} clips cannot be used and are left out, such as "
+            f"{unusable[-1].path} ({unusable[-1].reason}): {quarantine} lists all",
+            file=sys.stderr,
+        )
+    found = f"{n_clips} clips: {computed} computed, {n_clips - computed - n_bad} reused"
+    print(f"extract_spectrograms: {found}{f', {n_bad} left out' if n_bad else ''}")
 
 
 def _check_bands(front_end: LogMel) -> None:

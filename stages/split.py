@@ -1,7 +1,9 @@
 """Divide the clips into train, val and test, and count what leaks between them.
 
-Reads data/clips.csv and data/copies.csv; writes data/splits.csv and metrics/split.json:
-python -m stages.split data/clips.csv data/copies.csv data/splits.csv metrics/split.json
+Reads data/clips.csv, data/copies.csv and data/quarantine.csv, which lists clips that are in no
+split; writes data/splits.csv and metrics/split.json:
+python -m stages.split data/clips.csv data/copies.csv data/quarantine.csv data/splits.csv \\
+    metrics/split.json
 """
 
 import sys
@@ -21,6 +23,7 @@ from timbre.held_out import HeldOut, held_out_classes, number_known, place_unkno
 from timbre.leaks import absent_classes, leaks
 from timbre.params import Section, read_section
 from timbre.problems import InputError
+from timbre.quarantine import Unusable, lost_classes, read_unusable
 from timbre.seen import set_aside
 from timbre.splits import Method, fold_clips, split_clips
 
@@ -64,11 +67,12 @@ class Split(Section):
         return self
 
 
-def main(clips: Path, copies: Path, splits: Path, metrics: Path) -> None:
+def main(clips: Path, copies: Path, quarantine: Path, splits: Path, metrics: Path) -> None:
     """Write the split of `clips` to `splits` and its counts to `metrics`."""
     params = read_section("split", Split)
     held_out = read_section("evaluate", HeldOut, own_keys=True)
-    everything, pairs = read_clips(clips), read_copies(copies)
+    unusable = read_unusable(quarantine)
+    everything, pairs = usable(read_clips(clips), unusable), read_copies(copies)
     if params.copies == "together":
         everything["group"] = merged_groups(everything, pairs)
     unknown = held_out_classes(
@@ -89,11 +93,25 @@ def main(clips: Path, copies: Path, splits: Path, metrics: Path) -> None:
     divided = place_unknown(numbered, split)
     write_splits(divided, splits)
     counts = split_counts(divided)
-    write_json({"method": params.method, **counts, "leaks": leaking}, metrics)
+    n_bad = len(unusable)
+    document = {"method": params.method, **counts, "leaks": leaking, "quarantined": n_bad}
+    write_json(document, metrics)
     if any(leaking.values()):
         print(leak_warning(params.method, **leaking), file=sys.stderr)
     turn = f", fold {params.fold} of {params.n_folds}" if params.n_folds else ""
-    print(f"split: {params.method}{turn}: {told(counts, leaking)}")
+    without = f"; {n_bad} clips left out, see {quarantine}" if n_bad else ""
+    print(f"split: {params.method}{turn}: {told(counts, leaking)}{without}")
+
+
+def usable(table: pd.DataFrame, unusable: list[Unusable]) -> pd.DataFrame:
+    """Return the rows of clips that have spectrograms.
+
+    Raises InputError if a class has none: a network would know it by name only.
+    """
+    kept = table[~table["clip_id"].isin([clip.clip_id for clip in unusable])]
+    if problems := lost_classes(table["label"], kept["label"]):
+        raise InputError(problems)
+    return kept.reset_index(drop=True)
 
 
 def divide(table: pd.DataFrame, pairs: pd.DataFrame, params: Split) -> npt.NDArray[np.str_]:

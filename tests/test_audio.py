@@ -116,3 +116,25 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -
     soundfile.write(tmp_path / "a.wav", waveform, 8000, subtype="FLOAT")
     with pytest.raises(AudioError, match="NaN or infinite"):
         load(tmp_path / "a.wav", 8000)
+
+
+def test_a_waveform_that_would_be_too_long_is_refused_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(8000), 8000)
+    monkeypatch.setattr("timbre.audio.MAX_SAMPLES", 4000)
+    assert len(load(tmp_path / "a.wav", 8000)) == 4000
+    with pytest.raises(AudioError, match=r"lasts more than 0\.0 hours at the 8000 Hz .* cut it"):
+        load(tmp_path / "a.wav", 8001)
+    assert len(load(tmp_path / "a.wav", 16_000, max_seconds=0.25)) == 4000
+
+
+@pytest.mark.parametrize("target_rate", [4000, 22_050])
+def test_resampling_in_pieces_changes_no_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target_rate: int
+) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(8000), 8000)
+    whole = load(tmp_path / "a.wav", target_rate)
+    for samples in (1, 999, 3999):
+        monkeypatch.setattr("timbre.audio.BLOCK_SAMPLES", samples)
+        assert load(tmp_path / "a.wav", target_rate).tobytes() == whole.tobytes()

@@ -182,6 +182,17 @@ def test_what_lies_in_another_cache_is_read_there_and_what_is_remote_is_fetched(
     assert [path.read_bytes() for path in FOLDER.iterdir()] == [b"a"]
 
 
+def test_files_in_the_output_itself_are_copied_for_it_will_be_emptied(dvc: FakeDVC) -> None:
+    OUTPUT.mkdir(parents=True)
+    (OUTPUT / "shard-0000.h5").write_bytes(b"zero")
+    dvc.files = {f"{OUTPUT}/shard-0000.h5": b""}
+    dvc.local = {f"{OUTPUT}/shard-0000.h5": OUTPUT / "shard-0000.h5"}
+    found = cached_files(OUTPUT, FOLDER)
+    assert found == [FOLDER / "shard-0000.h5"]
+    publish({"shard-0000.h5": found[0]}, OUTPUT)
+    assert (OUTPUT / "shard-0000.h5").read_bytes() == b"zero"
+
+
 def test_remote_files_of_one_name_in_several_folders_stay_apart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -15,6 +15,7 @@ from timbre.condition_shards import (
     PART_SECONDS,
     Clip,
     Part,
+    PartResult,
     Recipe,
     choose_clips,
     choose_voices,
@@ -22,6 +23,7 @@ from timbre.condition_shards import (
     fill_part,
     join,
     voices_for,
+    without_file,
 )
 from timbre.conditions import apply, generator
 from timbre.extraction import compute_windows, log_mels
@@ -149,6 +151,17 @@ def test_all_unusable_clips_are_named(tmp_path: Path, clips: list[Clip]) -> None
         f"{clips[1].path}: cannot be read (No such file or directory)",
         f"{clips[3].path}: has changed since encode_labels ran: run `dvc repro` again",
     ]
+
+
+def test_a_file_that_ends_its_process_is_named_and_not_read_again(
+    tmp_path: Path, clips: list[Clip]
+) -> None:
+    part = without_file(
+        Part(tmp_path / "part", clips[:2]), str(clips[4].path), "crashes its decoder"
+    )
+    result = fill_part(part, recipe(clips))
+    assert result == PartResult(2, [f"{clips[4].path}: crashes its decoder"])
+    assert not part.folder.exists()
 
 
 def test_a_clip_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:

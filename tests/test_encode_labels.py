@@ -15,7 +15,10 @@ from stages.encode_labels import main
 from timbre.clips import CLIP_COLUMNS, read_clips
 from timbre.problems import InputError
 
-PARAMS = "data:\n  root: corpus\n  table: ''\n  audio: ''\n  allow_outside: false\n"
+PARAMS = (
+    "data:\n  root: corpus\n  table: ''\n  audio: ''\n  allow_outside: false\n"
+    "  bad_audio: fail\n  max_quarantined: 0.5\n"
+)
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def fill(corpus: Path, rows: list[str], header: str = "FilePath,Class", seed: in
 
 
 def encode(corpus: Path) -> tuple[pd.DataFrame, dict[str, object]]:
-    main(corpus, Path("out/clips.csv"), Path("out/labels.json"))
+    main(corpus, Path("out/clips.csv"), Path("out/labels.json"), Path("out/bad.csv"))
     return read_clips(Path("out/clips.csv")), json.loads(Path("out/labels.json").read_text("utf-8"))
 
 
@@ -159,6 +162,8 @@ def test_all_bad_audio_and_contradictions_are_told_at_once(corpus: Path) -> None
     assert problems(corpus) == [
         "row 3: './b.wav' is empty (0 bytes)",
         "row 4: 'c.wav' is text, not audio",
+        "2 of 4 clips cannot be used: mend them, drop their rows, or set data.bad_audio to "
+        "quarantine",
         "row 5: 'd.wav' has Class 'y', but row 2, the same audio as 'a.wav', says 'x': "
         "mend or drop one of the two",
     ]
@@ -197,7 +202,15 @@ def test_a_wrong_setting_is_told_with_its_key(corpus: Path) -> None:
 def test_the_command_tells_problems_without_a_traceback(corpus: Path) -> None:
     (corpus / "filespaths.csv").write_text("FilePath,Class\nنعم.wav,\nb.wav,x\n", encoding="utf-8")
     run = subprocess.run(
-        [sys.executable, "-m", "stages.encode_labels", "corpus", "out/clips.csv", "out/l.json"],
+        [
+            sys.executable,
+            "-m",
+            "stages.encode_labels",
+            "corpus",
+            "out/c.csv",
+            "out/l.json",
+            "out/b",
+        ],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "LC_ALL": "C"},
         capture_output=True,
         text=True,

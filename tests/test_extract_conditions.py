@@ -3,7 +3,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import yaml
 from clone import REPOSITORY
 from conftest import write_wav
@@ -11,6 +13,7 @@ from shard_files import read_log_mel
 
 from stages import encode_labels, extract_conditions, extract_spectrograms
 from timbre import condition_shards
+from timbre.audio import AudioError, load
 from timbre.clips import read_clips, write_splits
 from timbre.condition_shards import Clip
 from timbre.problems import InputError
@@ -34,6 +37,7 @@ QUIET = ["clean", "telephone", "white_noise_5db"]  # each clip for itself
 ALL = [*QUIET, "babble_5db"]
 CORPUS, CLIPS, SPLITS = Path("corpus"), Path("data/clips.csv"), Path("data/splits.csv")
 SPECTROGRAMS, CONDITIONS = Path("data/spectrograms"), extract_conditions.OUTPUT
+BAD_HEADERS, QUARANTINE = Path("data/bad_headers.csv"), Path("data/quarantine.csv")
 CACHE = Path("cache")
 TEST = [f"{label}/{n}.wav" for label in "ab" for n in range(3)]
 OTHERS = {"a/train.wav": "train", "b/train.wav": "train", "a/val.wav": "val"}
@@ -55,17 +59,18 @@ def prepare(
     """Run what comes before: list the clips, split them, extract their spectrograms."""
     robustness = {"conditions": ALL if conditions is None else conditions, "max_clips": 0}
     data = {"root": "corpus", "table": "", "audio": "", "allow_outside": False}
+    data |= {"bad_audio": "fail", "max_quarantined": 0.0}
     document = {"data": data, "extract": EXTRACT, "robustness": robustness | {"seed": 0} | changes}
     Path("params.yaml").write_text(yaml.safe_dump(document))
     names = sorted(path.relative_to(CORPUS).as_posix() for path in CORPUS.rglob("*.wav"))
     rows = [f"{name},{(labels or {}).get(name, name[0])}\n" for name in names]
     (CORPUS / "filespaths.csv").write_text("FilePath,Class\n" + "".join(rows))
-    encode_labels.main(CORPUS, CLIPS, Path("data/labels.json"))
+    encode_labels.main(CORPUS, CLIPS, Path("data/labels.json"), BAD_HEADERS)
     table = read_clips(CLIPS)
     table["split"] = table["clip_id"].map(OTHERS).fillna("test")
     write_splits(table, SPLITS)
     shutil.rmtree(SPECTROGRAMS, ignore_errors=True)
-    extract_spectrograms.main(CORPUS, CLIPS, SPECTROGRAMS)
+    extract_spectrograms.main(CORPUS, CLIPS, BAD_HEADERS, SPECTROGRAMS, QUARANTINE)
 
 
 def extract() -> dict[str, bytes]:
@@ -90,6 +95,11 @@ class Said:
 
     def __call__(self) -> str:
         return "".join(re.findall(r"extract_conditions: (.*)\n", self.capsys.readouterr().out))
+
+
+def here(fill: Any, parts: Any, *_: Any) -> Any:  # noqa: ANN401
+    """Do the work of the workers in this process, where it can be watched."""
+    return map(fill, parts)
 
 
 def remember(monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
@@ -137,6 +147,7 @@ def test_nobody_of_the_training_split_babbles(monkeypatch: pytest.MonkeyPatch) -
         return voices_for(clip, voices)
 
     monkeypatch.setattr(condition_shards, "voices_for", watched)
+    monkeypatch.setattr(extract_conditions, "map_unordered", here)
     extract()
     assert set(heard) == set(TEST)
 
@@ -159,9 +170,9 @@ def test_workers_are_started_for_many_clips_and_change_no_byte(
 ) -> None:
     asked: list[int] = []
 
-    def watched(fill: Any, parts: Any, n_processes: int, preload: Any) -> Any:  # noqa: ANN401
+    def watched(fill: Any, parts: Any, n_processes: int, *others: Any) -> Any:  # noqa: ANN401
         asked.append(n_processes)
-        return map_unordered(fill, parts, n_processes, preload)
+        return map_unordered(fill, parts, n_processes, *others)
 
     monkeypatch.setattr(extract_conditions, "map_unordered", watched)
     monkeypatch.setattr(condition_shards, "PART_CLIPS", 2)
@@ -310,6 +321,7 @@ def test_a_run_that_was_cut_short_goes_on_and_leaves_nothing_in_staging(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(condition_shards, "PART_CLIPS", 2)
+    prepare(QUIET)  # a broken voice would keep all clips from babble
     whole = extract()
     assert not extract_conditions.STAGING.exists()
     good = (CORPUS / TEST[5]).read_bytes()
@@ -324,6 +336,7 @@ def test_a_run_that_was_cut_short_goes_on_and_leaves_nothing_in_staging(
         return compute(condition, clip, *others)
 
     monkeypatch.setattr(condition_shards, "_compute", watched)
+    monkeypatch.setattr(extract_conditions, "map_unordered", here)
     assert extract() == whole
     assert set(made) == {TEST[4], TEST[5]}
     assert not extract_conditions.STAGING.exists()
@@ -365,6 +378,19 @@ def test_all_bad_clips_are_listed_with_their_number() -> None:
         "2 test clips cannot be used",
     ]
     assert not CONDITIONS.exists()
+
+
+def test_a_clip_ends_where_damage_begins_that_extraction_did_not_hear() -> None:
+    # 0.25 s are heard, faster speech needs more of the clip, babble 10 s.
+    whole = np.random.default_rng(5).uniform(-0.1, 0.1, 8000)
+    soundfile.write(CORPUS / TEST[0], whole, 8000, format="FLAC")
+    content = (CORPUS / TEST[0]).read_bytes()
+    (CORPUS / TEST[0]).write_bytes(content[: len(content) * 2 // 3])
+    prepare(["clean", "speed_+4%", "babble_5db"])
+    cut = extract()
+    assert set(cut) == {"clean", "speed_+4%", "babble_5db"}
+    with pytest.raises(AudioError, match="to its end"):
+        load(CORPUS / TEST[0], 8000)
 
 
 def test_a_clip_of_another_table_is_named() -> None:

@@ -29,6 +29,7 @@ EXTRACT: dict[str, Any] = {
     "n_shards": 3,
 }
 CORPUS, CLIPS, SHARDS = Path("corpus"), Path("data/clips.csv"), Path("data/spectrograms")
+BAD_HEADERS, QUARANTINE = Path("data/bad_headers.csv"), Path("data/quarantine.csv")
 CACHE = Path("cache")
 NAMES = [f"{label}/{n}.wav" for label in ("a", "b") for n in range(3)]
 
@@ -50,13 +51,15 @@ def list_clips(names: list[str]) -> None:
 
 def prepare(**changes: object) -> None:
     data = {"root": "corpus", "table": "", "audio": "", "allow_outside": False}
-    Path("params.yaml").write_text(yaml.safe_dump({"data": data, "extract": EXTRACT | changes}))
-    encode_labels.main(CORPUS, CLIPS, Path("data/labels.json"))
+    policy = {"bad_audio": "fail", "max_quarantined": 0.0}
+    document = {"data": data | policy, "extract": EXTRACT | changes}
+    Path("params.yaml").write_text(yaml.safe_dump(document))
+    encode_labels.main(CORPUS, CLIPS, Path("data/labels.json"), BAD_HEADERS)
 
 
 def extract() -> dict[str, bytes]:
     shutil.rmtree(SHARDS, ignore_errors=True)  # as DVC does before it runs a stage
-    extract_spectrograms.main(CORPUS, CLIPS, SHARDS)
+    extract_spectrograms.main(CORPUS, CLIPS, BAD_HEADERS, SHARDS, QUARANTINE)
     return {path.name: path.read_bytes() for path in sorted(SHARDS.iterdir())}
 
 
@@ -125,10 +128,13 @@ def test_workers_are_started_for_many_clips_and_change_no_byte(
     asked: list[int] = []
 
     def watched(
-        fill: Fill, tasks: Sequence[ShardTask], n_processes: int, preload: Sequence[str]
+        fill: Fill,
+        tasks: Sequence[ShardTask],
+        n_processes: int,
+        *others: Any,  # noqa: ANN401 (handed on)
     ) -> Iterator[ShardResult]:
         asked.append(n_processes)
-        return map_unordered(fill, tasks, n_processes, preload)
+        return map_unordered(fill, tasks, n_processes, *others)
 
     monkeypatch.setattr(extract_spectrograms, "map_unordered", watched)
     monkeypatch.setenv("TIMBRE_JOBS", "3")

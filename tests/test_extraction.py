@@ -14,6 +14,7 @@ from timbre.extraction import (
     fill_shard,
     read_indexes,
     stored_rows,
+    without_clip,
 )
 from timbre.log_mel import LogMel
 from timbre.shards import Attributes, Half, read_index
@@ -43,6 +44,7 @@ def task(folder: Path, clips: list[Source], name: str = "shard-0000.h5") -> Shar
 
 def fill(root: Path, one: ShardTask, kept: Windowing = FIRST) -> tuple[int, int, list[str]]:
     result = fill_shard(one, root, ATTRIBUTES, FRONT_END, RATE, kept)
+    assert not result.unusable
     return result.n_computed, result.n_copied, result.problems
 
 
@@ -147,24 +149,66 @@ def test_a_cut_off_or_missing_shard_is_passed_over(tmp_path: Path, size: int) ->
     assert again.target.read_bytes() == good
 
 
-def test_all_unusable_clips_are_named_and_no_shard_is_written(tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_all_named_and_no_shard_is_written(tmp_path: Path) -> None:
     clips = sources(tmp_path, 100)
     old = task(tmp_path, clips[:1], "old.h5")
     fill(tmp_path, old)
     (tmp_path / clips[2].file).write_bytes(b"changed")
     (tmp_path / clips[99].file).unlink()
-    (tmp_path / clips[50].file).write_bytes(b"text")
-    clips[50] = clips[50]._replace(sha256=hashlib.sha256(b"text").hexdigest())
     one = reusing(task(tmp_path, clips), old)
     one.target.write_bytes(b"what was there before")
     n_computed, n_copied, problems = fill(tmp_path, one)
-    assert (n_computed, n_copied) == (96, 1)
-    told = [problem.removeprefix(f"{tmp_path}/") for problem in problems]
-    assert told[0] == "2.wav: has changed since encode_labels ran: run `dvc repro` again"
-    assert told[1].startswith("50.wav: cannot be decoded (")
-    assert told[2:] == ["99.wav: cannot be read (No such file or directory)"]
+    assert (n_computed, n_copied) == (97, 1)
+    assert [problem.removeprefix(f"{tmp_path}/") for problem in problems] == [
+        "2.wav: has changed since encode_labels ran: run `dvc repro` again",
+        "99.wav: cannot be read (No such file or directory)",
+    ]
     assert one.target.read_bytes() == b"what was there before"
     assert {path.name for path in one.target.parent.iterdir()} == {"old.h5", one.target.name}
+
+
+def test_unusable_clips_are_all_named_and_the_shard_is_that_of_the_others(tmp_path: Path) -> None:
+    clips = sources(tmp_path, 5)
+    others = task(tmp_path, [clips[n] for n in (0, 2, 4)], "others.h5")
+    fill(tmp_path, others)
+    for n in (1, 3):
+        content = b"text %d" % n
+        (tmp_path / clips[n].file).write_bytes(content)
+        clips[n] = clips[n]._replace(sha256=hashlib.sha256(content).hexdigest())
+    one = task(tmp_path, clips)
+    result = fill_shard(one, tmp_path, ATTRIBUTES, FRONT_END, RATE, FIRST)
+    assert (result.n_computed, result.n_copied, result.problems) == (3, 0, [])
+    assert [(clip.clip_id, clip.path) for clip in result.unusable] == [
+        ("1.wav",) * 2,
+        ("3.wav",) * 2,
+    ]
+    assert all(clip.reason.startswith("cannot be decoded (") for clip in result.unusable)
+    assert one.target.read_bytes() == others.target.read_bytes()
+
+
+def test_a_clip_that_ends_its_process_is_left_out_unread_with_the_reason(tmp_path: Path) -> None:
+    clips = sources(tmp_path, 3)
+    others = task(tmp_path, [clips[0], clips[2]], "others.h5")
+    fill(tmp_path, others)
+    (tmp_path / clips[1].file).unlink()
+    one = without_clip(task(tmp_path, clips), "1.wav", "crashes its decoder (SIGSEGV)")
+    result = fill_shard(one, tmp_path, ATTRIBUTES, FRONT_END, RATE, FIRST)
+    assert result.unusable == [("1.wav", "1.wav", "crashes its decoder (SIGSEGV)")]
+    assert (result.n_computed, result.problems) == (2, [])
+    assert one.target.read_bytes() == others.target.read_bytes()
+
+
+def test_a_clip_that_takes_more_memory_than_there_is_is_named_and_never_left_out(
+    tmp_path: Path,
+) -> None:
+    def greedy(waveform: Waveform) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+        raise MemoryError
+
+    one = task(tmp_path, sources(tmp_path, 1))
+    result = fill_shard(one, tmp_path, ATTRIBUTES, greedy, RATE, FIRST)
+    assert result.problems == [f"{tmp_path}/0.wav: takes more memory than there is"]
+    assert (result.unusable, result.n_computed) == ([], 0)
+    assert not one.target.exists()
 
 
 def test_a_mistake_of_ours_is_no_problem_of_the_clips(tmp_path: Path) -> None:

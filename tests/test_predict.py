@@ -80,11 +80,19 @@ def trained(
 def train(folder: Path, windows: str) -> Trained:
     corpus, clips, labels = folder / "corpus", folder / "clips.csv", folder / "labels.json"
     write_corpus(corpus)
-    data = {"root": "corpus", "table": "", "audio": "", "allow_outside": False}
+    data = {
+        "root": "corpus",
+        "table": "",
+        "audio": "",
+        "allow_outside": False,
+        "bad_audio": "fail",
+        "max_quarantined": 0.0,
+    }
     extract = EXTRACT | {"windows": windows}
     Path("params.yaml").write_text(yaml.safe_dump({"data": data, "extract": extract}))
-    encode_labels.main(corpus, clips, labels)
-    extract_spectrograms.main(corpus, clips, folder / "spectrograms")
+    encode_labels.main(corpus, clips, labels, folder / "bad.csv")
+    shards, quarantine = folder / "spectrograms", folder / "quarantine.csv"
+    extract_spectrograms.main(corpus, clips, folder / "bad.csv", shards, quarantine)
     table = read_clips(clips)
     found = find_windows(folder / "spectrograms", table.clip_id.tolist())
     dataset = load_dataset(found, table.target.to_numpy())

@@ -91,6 +91,7 @@ def test_a_page_without_doubts_says_so() -> None:
     ("changes", "reason"),
     [
         ({"split": {"method": "random", "leaks": {"group": 9}}}, "shares groups with training"),
+        ({"split": {"method": "grouped", "leaks": {}, "quarantined": 2}}, "2 clips cannot be used"),
         ({"split": {"method": "column", "leaks": {"audio": 3, "group": 0}}}, "3 leaks .*audio"),
         ({"test": TEST | {"n_groups": 5}}, "5 groups only.*split.n_folds"),
         ({"test": TEST | {"ece": 0.08}}, "confidence is 8.0% off"),

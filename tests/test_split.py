@@ -1,6 +1,7 @@
 """The stage: params.yaml and clips.csv in, splits.csv and metrics out."""
 
 import json
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from stages.split import main
 from timbre.clips import CLIP_COLUMNS, read_splits, write_clips
 from timbre.copy_table import COPY_COLUMNS, read_copies, write_copies
 from timbre.problems import InputError
+from timbre.quarantine import Unusable, write_unusable
 
 Metrics = dict[str, Any]
 
@@ -65,6 +67,7 @@ def run(
     table: pd.DataFrame,
     /,
     pairs: pd.DataFrame = NO_COPIES,
+    unusable: Sequence[Unusable] = (),
     **changes: Any,  # noqa: ANN401 (any value of a section)
 ) -> tuple[pd.DataFrame, Metrics]:
     """Run the stage with GROUPED, ALL_KNOWN and `changes`; give splits.csv and the metrics."""
@@ -73,7 +76,10 @@ def run(
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     write_clips(table, Path("data/clips.csv"))
     write_copies(pairs, Path("data/copies.csv"))
-    main(*map(Path, ("data/clips.csv", "data/copies.csv", "data/splits.csv", "metrics/split.json")))
+    write_unusable(unusable, Path("data/quarantine.csv"))
+    names = ("clips", "copies", "quarantine", "splits")
+    clips_csv, copies, quarantine, splits = (Path(f"data/{name}.csv") for name in names)
+    main(clips_csv, copies, quarantine, splits, Path("metrics/split.json"))
     metrics = Path("metrics/split.json").read_text(encoding="utf-8")
     return read_splits(Path("data/splits.csv")), json.loads(metrics)
 
@@ -92,6 +98,7 @@ def test_metrics_are_the_counts_of_the_written_split(capsys: pytest.CaptureFixtu
         "val": {"clips": 8, "groups": 2, "classes": 2},
         "test": {"clips": 8, "groups": 2, "classes": 2},
         "leaks": {"audio": 0, "group": 0, "copies": 0},
+        "quarantined": 0,
     }
     assert splits["split"].value_counts().to_dict() == {"train": 16, "val": 8, "test": 8}
     assert capsys.readouterr() == (
@@ -335,7 +342,7 @@ def test_copies_that_are_torn_are_counted_and_warned_of(
 ) -> None:
     names = clips(8)["clip_id"].tolist()
     pairs = copy_pairs(*((one, other) for one in names[:6] for other in names[6:32]))
-    splits, metrics = run(clips(8), pairs, **changes)
+    splits, metrics = run(clips(8), pairs, (), **changes)
     place = splits.set_index("clip_id")["split"]
     torn = sum(
         place[one] != place[other] for one, other in zip(pairs.one, pairs.other, strict=True)
@@ -351,3 +358,27 @@ def test_copies_of_clips_that_are_gone_are_ignored() -> None:
 def test_a_missing_table_of_copies_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"copies.csv: cannot be read .*dvc repro find_copies"):
         read_copies(tmp_path / "copies.csv")
+
+
+def test_clips_that_cannot_be_used_are_split_as_if_they_were_not_listed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = clips()
+    bad = [Unusable(name, name, "is empty") for name in ("alto/00.ogg", "bass/33.ogg")]
+    kept = table[~table["clip_id"].isin([clip.clip_id for clip in bad])]
+    alone, counts = run(kept)
+    capsys.readouterr()
+    splits, metrics = run(table, unusable=bad)
+    assert splits.equals(alone)
+    assert metrics == counts | {"quarantined": 2}
+    assert capsys.readouterr().out.endswith("; 2 clips left out, see data/quarantine.csv\n")
+
+
+def test_a_class_without_a_usable_clip_is_named() -> None:
+    table = clips()
+    bad = [Unusable(name, name, "is empty") for name in table["clip_id"] if name[0] == "a"]
+    with pytest.raises(InputError) as caught:
+        run(table, unusable=bad)
+    assert caught.value.problems == [
+        "class 'alto': none of its clips can be used: mend one, or drop the class"
+    ]

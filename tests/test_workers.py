@@ -1,14 +1,20 @@
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from timbre import workers
+from timbre.problems import InputError
+from timbre.worker_process import note
 from timbre.workers import map_unordered, n_cores
 
 TESTS = Path(__file__).parent
@@ -20,6 +26,17 @@ from timbre.workers import map_unordered
 found = list(map_unordered(blas_threads, range(4), 2, preload=["timbre.log_mel"]))
 print(json.dumps([blas_threads(0), *found]))
 """
+
+
+def in_a_process(code: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join(map(str, (TESTS, TESTS.parent)))
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"OMP_NUM_THREADS": "2", "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def square(number: int) -> tuple[int, int]:
@@ -89,14 +106,7 @@ def test_in_this_process_numpy_computes_in_one_thread_until_all_is_done() -> Non
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="numpy takes one thread on one core anyway")
 def test_in_workers_numpy_computes_in_one_thread() -> None:
-    paths = os.pathsep.join(map(str, (TESTS, TESTS.parent)))
-    done = subprocess.run(
-        [sys.executable, "-c", LOOK],
-        env=os.environ | {"OMP_NUM_THREADS": "2", "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = in_a_process(LOOK)
     assert done.returncode == 0, done.stderr
     outside, *inside = json.loads(done.stdout)
     assert set(outside) == {2}
@@ -116,3 +126,129 @@ def test_the_number_of_processes_can_be_set(monkeypatch: pytest.MonkeyPatch) -> 
 def test_workers_keep_freed_memory_for_the_next_arrays() -> None:
     n_pages = 4 * 310_000 / 4096
     assert max(map_unordered(new_pages, range(4), 2)) < n_pages / 4
+
+
+Items = tuple[str, ...]  # what a task has to do; the path in front is where deaths leave a trace
+DEADLY = {
+    "segv": signal.SIGSEGV,
+    "abort": signal.SIGABRT,
+    "kill": signal.SIGKILL,
+    "bus": signal.SIGBUS,
+}
+CAUSES = {
+    "segv": "crashes its decoder (SIGSEGV)",
+    "abort": "crashes its decoder (SIGABRT)",
+    "bus": "crashes its decoder (SIGBUS)",
+    "kill": "has the process that decodes it killed (SIGKILL: out of memory?)",
+    "exit": "ends the process that decodes it (exit code 3)",
+    "hang": "keeps its decoder busy for more than 1 s",
+}
+
+
+def do(items: Items) -> Items:
+    """Do what the items say; "once" dies the first time only, "unnoted" of no item."""
+    trace, *others = items
+    for item in others:
+        if item != "unnoted":
+            note(item)
+        if item in DEADLY:
+            os.kill(os.getpid(), DEADLY[item])
+        if item == "exit":
+            os._exit(3)
+        if item == "hang":
+            time.sleep(60)
+        if item == "unnoted":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if item == "once" and not Path(trace).exists():
+            Path(trace).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    return items
+
+
+def without(items: Items, item: str, reason: str) -> Items:
+    return tuple(f"{item} {reason}" if name == item else name for name in items)
+
+
+def survive(tmp_path: Path, tasks: Sequence[Sequence[str]], n_processes: int = 2) -> list[Items]:
+    named = [(str(tmp_path / str(number)), *items) for number, items in enumerate(tasks)]
+    found = map_unordered(do, named, n_processes, without=without)
+    return sorted(items[1:] for items in found)
+
+
+@pytest.mark.parametrize("n_processes", [1, 3])
+def test_what_kills_a_worker_is_named_and_the_rest_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_processes: int
+) -> None:
+    monkeypatch.setattr(workers, "ITEM_SECONDS", 1.0)
+    tasks = [["a", item, "z"] for item in CAUSES] + [["good", str(n)] for n in range(5)]
+    survived = survive(tmp_path, tasks, n_processes)
+    named = [("a", f"{item} {cause}", "z") for item, cause in CAUSES.items()]
+    assert survived == sorted([*named, *(("good", str(n)) for n in range(5))])
+
+
+def test_several_deadly_items_of_one_task_are_all_named(tmp_path: Path) -> None:
+    (survived,) = survive(tmp_path, [["segv", "a", "abort"]])
+    assert survived == tuple(
+        f"{i} {CAUSES[i]}" if i in CAUSES else i for i in ("segv", "a", "abort")
+    )
+
+
+def test_a_worker_that_is_killed_once_does_its_task_again(tmp_path: Path) -> None:
+    assert survive(tmp_path, [["once"], ["a"]]) == [("a",), ("once",)]
+
+
+def test_deaths_at_nothing_in_particular_end_the_run(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"worker processes die, .* \(SIGKILL: out of memory\?\): "
+    ):
+        survive(tmp_path, [["unnoted"]])
+
+
+def test_without_a_way_around_deaths_end_the_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="worker processes die"):
+        list(map_unordered(do, [(str(tmp_path / "a"), "segv")] * 2, 2))
+
+
+def test_one_slow_task_of_many_quick_items_is_no_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "ITEM_SECONDS", 1.0)
+    assert list(map_unordered(slowly, [12, 1], 2, without=lambda *_: pytest.fail("hang"))) == [
+        1,
+        12,
+    ]
+
+
+def slowly(n_items: int) -> int:
+    for number in range(n_items):
+        note(str(number))
+        time.sleep(0.1)
+    return n_items
+
+
+def test_workers_end_with_the_run() -> None:
+    pids = {pid for _, pid in map_unordered(square, range(4), 2)}
+    found = map_unordered(square, range(100), 2)
+    pids.add(next(found)[1])
+    found.close()  # type: ignore[attr-defined]
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def chatter(text: str) -> None:
+    os.write(2, b"[libmpg123] error: a bad frame\n")
+    print(text, file=sys.stderr)
+
+
+HEAR = """
+from test_workers import chatter
+from timbre.workers import get_ready, map_unordered
+get_ready(())
+list(map_unordered(chatter, ["a warning"] * 2, 2))
+"""
+
+
+def test_decoders_are_not_heard_and_python_is() -> None:
+    done = in_a_process(HEAR)
+    assert done.stderr == "a warning\n" * 2

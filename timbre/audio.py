@@ -1,5 +1,6 @@
 """From an audio file to a mono waveform at the wanted rate."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import soxr
 Waveform = npt.NDArray[np.float32]
 
 BLOCK_SAMPLES = 1 << 20  # read in pieces: a lying header must not decide how much memory is taken
+MAX_SAMPLES = 1 << 29  # of a waveform, 2 GiB: 6.7 hours at 22 050 Hz
+LOUDEST = 1e9  # a louder sample is no sound, and its power would overflow float32
+SYSTEM_ERROR = 2  # libsndfile's code for a file that it could not open or read
 CANCELLED = 0.01  # a mix 40 dB below its channels has lost the signal
 
 
@@ -17,25 +21,28 @@ class AudioError(Exception):
     """A file that holds no usable audio; the message is the reason, without the file's name."""
 
 
+class FileError(AudioError):
+    """The file could not be read, or is another one by now: that says nothing about its audio."""
+
+
 def load(path: Path, sample_rate: int, max_seconds: float | None = None) -> Waveform:
     """Decode the file's first `max_seconds` (None: all of it) and resample to `sample_rate` in Hz.
 
-    Returns a float32 waveform `(n_samples,)`, full scale at 1. Raises AudioError.
+    Returns a float32 waveform `(n_samples,)`, full scale at 1. Its length is checked before memory
+    is taken for it. Raises AudioError, and FileError where the file cannot be read.
     """
     try:
         with soundfile.SoundFile(path) as file:
-            source_rate = file.samplerate
-            limit = None if max_seconds is None else round(max_seconds * source_rate)
-            waveform = _read_mono(file, limit)
+            limit = None if max_seconds is None else round(max_seconds * file.samplerate)
+            blocks = _bounded(_mono_blocks(file, limit), file.samplerate, sample_rate)
+            waveform = _resampled(blocks, file.samplerate, sample_rate)
     except soundfile.LibsndfileError as error:
-        raise AudioError(f"cannot be decoded ({error.error_string.rstrip('.')})") from None
+        kind = FileError if error.code == SYSTEM_ERROR else AudioError
+        raise kind(f"cannot be decoded ({error.error_string.rstrip('.')})") from None
     except OSError as error:
-        raise AudioError(f"cannot be read ({error.strerror})") from None
-    if not waveform.size:
-        raise AudioError("holds no samples")
-    if not np.isfinite(waveform).all():
-        raise AudioError("holds NaN or infinite samples")
-    return resample(waveform, source_rate, sample_rate)
+        raise FileError(f"cannot be read ({error.strerror})") from None
+    _check(waveform, sample_rate)
+    return waveform
 
 
 def resample(waveform: Waveform, source_rate: int, sample_rate: int) -> Waveform:
@@ -53,31 +60,76 @@ def mix_to_mono(channels: Waveform) -> Waveform:
     """
     if channels.shape[1] == 1:
         return channels[:, 0]
-    mono: Waveform = channels.mean(axis=1, dtype=np.float32)
-    if _rms(mono) < CANCELLED * _rms(channels):
-        return np.ascontiguousarray(channels[:, 0])
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found by _check
+        mono: Waveform = channels.mean(axis=1, dtype=np.float32)
+        if _rms(mono) < CANCELLED * _rms(channels):
+            return np.ascontiguousarray(channels[:, 0])
     return mono
 
 
-def _read_mono(file: soundfile.SoundFile, limit: int | None) -> Waveform:
-    blocks: list[Waveform] = []
+def _mono_blocks(file: soundfile.SoundFile, limit: int | None) -> Iterator[Waveform]:
+    size = max(1, BLOCK_SAMPLES // file.channels)
     missing = limit
     while missing is None or missing > 0:
-        wanted = BLOCK_SAMPLES if missing is None else min(BLOCK_SAMPLES, missing)
+        wanted = size if missing is None else min(size, missing)
         block = _read_block(file, wanted)
-        blocks.append(mix_to_mono(block) if len(block) else np.zeros(0, np.float32))
+        if len(block):
+            yield mix_to_mono(block)
         if len(block) < wanted:
-            break
+            return
         missing = None if missing is None else missing - len(block)
-    return blocks[0] if len(blocks) == 1 else np.concatenate([np.zeros(0, np.float32), *blocks])
+
+
+def _bounded(blocks: Iterator[Waveform], source_rate: int, sample_rate: int) -> Iterator[Waveform]:
+    """Pass the blocks on, until the waveform that they make at `sample_rate` is too long."""
+    most = MAX_SAMPLES * source_rate / sample_rate
+    n_samples = 0
+    for block in blocks:
+        n_samples += len(block)
+        if n_samples > most:
+            raise AudioError(
+                f"lasts more than {most / source_rate / 3600:.1f} hours at the {source_rate} Hz of "
+                "its header, too long to be heard at once: cut it into pieces"
+            )
+        yield block
+
+
+def _resampled(blocks: Iterator[Waveform], source_rate: int, sample_rate: int) -> Waveform:
+    first = next(blocks, np.zeros(0, np.float32))
+    second = next(blocks, None)
+    if second is None:
+        if not len(first):
+            raise AudioError("holds no samples")
+        return resample(first, source_rate, sample_rate)
+    # The same samples, but of the source only one block at a time lies in memory.
+    stream = soxr.ResampleStream(source_rate, sample_rate, 1, dtype="float32", quality="HQ")
+    pieces = [stream.resample_chunk(first), stream.resample_chunk(second)]
+    pieces += [stream.resample_chunk(block) for block in blocks]
+    return np.concatenate([*pieces, stream.resample_chunk(np.zeros(0, np.float32), last=True)])
+
+
+def _check(waveform: Waveform, sample_rate: int) -> None:
+    if not waveform.size:
+        raise AudioError(f"is shorter than one sample at {sample_rate} Hz")
+    low, high = float(waveform.min()), float(waveform.max())  # NaN where there is one
+    if not np.isfinite([low, high]).all():
+        raise AudioError("holds NaN or infinite samples")
+    if max(-low, high) > LOUDEST:
+        raise AudioError(f"holds samples as large as {max(-low, high):.0e}, where full scale is 1")
 
 
 def _read_block(file: soundfile.SoundFile, n_samples: int) -> Waveform:
-    if file.subtype != "PCM_16":
-        block: Waveform = file.read(n_samples, dtype="float32", always_2d=True)
-        return block
-    # The same values as libsndfile's own conversion, which takes as long as all other decoding.
-    integers = file.read(n_samples, dtype="int16", always_2d=True)
+    try:
+        if file.subtype != "PCM_16":
+            block: Waveform = file.read(n_samples, dtype="float32", always_2d=True)
+            return block
+        # The same values as libsndfile's own conversion, which takes as long as all other decoding.
+        integers = file.read(n_samples, dtype="int16", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(
+            f"cannot be decoded to its end ({error.error_string.rstrip('.')}): re-encode it, e.g. "
+            "with ffmpeg, to keep what can be"
+        ) from None
     scaled: Waveform = np.multiply(integers, np.float32(2.0**-15), dtype=np.float32)
     return scaled
 

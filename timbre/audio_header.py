@@ -3,6 +3,7 @@
 # Text and os: a hundred thousand headers are read, and Path objects cost time and memory.
 # ruff: noqa: PTH116, PTH123
 
+import codecs
 import os
 import stat
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import NamedTuple
 import soundfile
 
 UNKNOWN_LENGTH = 2**62  # libsndfile says 2**63 - 1 for a FLAC stream of unknown length
+RATES = range(100, 10_000_001)  # Hz; no sound fits into less, no recorder takes more
 HEAD_BYTES = 512
 
 CONVERT = "which libsndfile cannot read: convert it to WAV or FLAC, e.g. with ffmpeg"
+VIDEO = "not audio: take its sound out, e.g. with ffmpeg"
 LFS_POINTER = b"version https://git-lfs"
 # (offset, bytes, reason): what files named .wav turn out to be.
 SIGNATURES = (
@@ -27,13 +30,29 @@ SIGNATURES = (
     (0, b"\xff\xd8\xff", "is an image (JPEG), not audio"),
     (0, b"GIF8", "is an image (GIF), not audio"),
     (8, b"WEBP", "is an image (WebP), not audio"),
+    (8, b"AVI ", f"is AVI, {VIDEO}"),
+    (0, b"FLV\x01", f"is Flash video, {VIDEO}"),
+    (0, b"\0\0\x01\xba", f"is MPEG video, {VIDEO}"),
+    (0, b"MThd", "is MIDI, which holds notes and no sound"),
+    (0, b"%PDF", "is a PDF document, not audio"),
     (0, b"PK\x03\x04", "is a zip archive: unpack it"),
     (0, b"\x1f\x8b", "is a gzip archive: unpack it"),
+    (0, b"Rar!", "is a RAR archive: unpack it"),
+    (0, b"7z\xbc\xaf", "is a 7z archive: unpack it"),
+)
+TEXTS = (  # with a byte order mark
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
 
 class HeaderError(Exception):
     """Why a file cannot be used as audio; the message does not name the file, its catcher does."""
+
+
+class UnreadableError(HeaderError):
+    """The file could not be read: that says nothing about its audio."""
 
 
 class AudioHeader(NamedTuple):
@@ -45,7 +64,10 @@ class AudioHeader(NamedTuple):
 
 
 def read_header(path: str | Path) -> AudioHeader:
-    """Read the header of the audio file at `path`; raise HeaderError without usable audio."""
+    """Read the header of the audio file at `path`.
+
+    Raises HeaderError without usable audio, and UnreadableError where there is no file to read.
+    """
     head = _head(path)
     if head.startswith(LFS_POINTER):
         raise HeaderError("is a Git LFS pointer, not the audio: run `git lfs pull`")
@@ -60,6 +82,8 @@ def read_header(path: str | Path) -> AudioHeader:
     if container == "RAW":
         # libsndfile takes any bytes named .au, .gsm or .vox for headerless audio.
         raise HeaderError(_reason(head, ValueError("no audio header")))
+    if header.sample_rate not in RATES:
+        raise HeaderError(f"says that it has {header.sample_rate} samples a second: re-encode it")
     if header.n_samples == 0:
         raise HeaderError("holds no samples")
     if header.n_samples >= UNKNOWN_LENGTH:
@@ -71,17 +95,17 @@ def _head(path: str | Path) -> bytes:
     try:
         mode = os.stat(path).st_mode  # before opening: to open a FIFO is to wait for ever
         if stat.S_ISDIR(mode):
-            raise HeaderError("is a folder, not an audio file")
+            raise UnreadableError("is a folder, not an audio file")
         if not stat.S_ISREG(mode):
-            raise HeaderError("is a FIFO or device, not an audio file")
+            raise UnreadableError("is a FIFO or device, not an audio file")
         with open(path, "rb", buffering=0) as file:
             head = file.read(HEAD_BYTES)
     except FileNotFoundError:
-        raise HeaderError("no such file") from None
+        raise UnreadableError("no such file") from None
     except PermissionError:
-        raise HeaderError("no permission to read it") from None
+        raise UnreadableError("no permission to read it") from None
     except OSError as error:
-        raise HeaderError(f"cannot be read: {error.strerror}") from None
+        raise UnreadableError(f"cannot be read: {error.strerror}") from None
     if not head:
         raise HeaderError("is empty (0 bytes)")
     return head
@@ -91,16 +115,19 @@ def _reason(head: bytes, error: Exception) -> str:
     for offset, signature, reason in SIGNATURES:
         if head.startswith(signature, offset):
             return reason
-    if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+    text = _as_text(head)
+    if text is None:
+        told = str(getattr(error, "error_string", error)).rstrip(".")
+        return f"is damaged, or not audio that libsndfile can read ({told})"
+    if text.lstrip().lower().startswith(("<!doctype html", "<html")):
         return "is a web page, not audio (a failed download?)"
-    if _is_text(head):
-        return "is text, not audio"
-    told = str(getattr(error, "error_string", error)).rstrip(".")
-    return f"is damaged, or not audio that libsndfile can read ({told})"
+    return "is text, not audio"
 
 
-def _is_text(head: bytes) -> bool:
-    # "ignore": the head may end within a character.
-    text = head.decode("utf-8", errors="ignore")
-    whole = len(text.encode()) >= len(head) - 3
-    return whole and all(letter.isprintable() or letter.isspace() for letter in text)
+def _as_text(head: bytes) -> str | None:
+    """Return what `head` says as text, None if it is none. It may end within a character."""
+    encoding = next((name for mark, name in TEXTS if head.startswith(mark)), "utf-8")
+    text = head.decode(encoding, errors="ignore")
+    whole = len(text.encode(encoding)) >= len(head) - 3
+    readable = all(letter.isprintable() or letter.isspace() for letter in text)
+    return text if whole and readable else None

@@ -77,7 +77,8 @@ def _in_usual_place(output: Path) -> list[Path] | None:
 def _local_copy(files: "DVCFileSystem", name: str, output: Path, folder: Path) -> Path:
     with files.open(name, "rb") as handle:
         cached = Path(str(getattr(handle, "name", "")))
-        if cached.is_file():
+        # Where a stage is run by hand, DVC may show its last output itself, which it will empty.
+        if cached.is_file() and not cached.resolve().is_relative_to(output.resolve()):
             return cached
         copy = folder / Path(name).relative_to(output)  # its folder too: others may share the name
         copy.parent.mkdir(parents=True, exist_ok=True)

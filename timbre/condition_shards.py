@@ -9,7 +9,7 @@ import functools
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from timbre.log_mel import LogMel
 from timbre.problems import InputError
 from timbre.shards import Attributes, Half, OpenShards, StoredClip, read_index, write_shard
 from timbre.windows import Windowing
+from timbre.worker_process import note
 
 PART_CLIPS = 8  # some seconds of work: no core idles long at the end
 PART_SECONDS = 600.0  # of audio; its waveforms lie in memory together
@@ -57,6 +58,7 @@ class Part:
 
     folder: Path  # will hold one shard a condition
     clips: Sequence[Clip]  # in the order of clip_id
+    fatal: Mapping[str, str] = field(default_factory=dict)  # reasons, by the paths of bad files
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,11 @@ class PartResult:
 
     n_clips: int
     problems: list[str]
+
+
+def without_file(part: Part, path: str, reason: str) -> Part:
+    """Return the part with a file whose decoding ends the process, in any way."""
+    return replace(part, fatal={**part.fatal, path: reason})
 
 
 def deal_parts(clips: Sequence[Clip], folder: Path) -> list[Part]:
@@ -109,10 +116,11 @@ def voices_for(clip: Clip, voices: Sequence[Clip]) -> list[Clip]:
 
 def fill_part(part: Part, recipe: Recipe) -> PartResult:
     """Write the part's shards, one a condition. All unusable clips are named in the result."""
-    problems = [problem for clip in part.clips if (problem := _problem(clip))]
+    problems = [f"{path}: {reason}" for path, reason in part.fatal.items()]
+    problems += [problem for clip in part.clips if (problem := _problem(clip))]
     if problems:
         return PartResult(len(part.clips), problems)
-    waveforms = Waveforms(recipe.front_end.sample_rate)
+    waveforms = Waveforms(recipe.front_end.sample_rate, recipe.kept.heard_seconds())
     try:
         for name, attributes in recipe.attributes.items():
             target = part.folder / f"{name}.h5"
@@ -161,16 +169,17 @@ def check_windows(path: Path) -> None:
 class Waveforms:
     """The waveforms of a part's clips, each decoded when it is first asked for."""
 
-    def __init__(self, sample_rate: int) -> None:
-        """Decode nothing yet."""
+    def __init__(self, sample_rate: int, heard: float | None) -> None:
+        """Decode nothing yet; `heard` seconds, None for all, are known to be good."""
         self._sample_rate = sample_rate
+        self._heard = heard
         self._decoded: dict[tuple[Path, float | None], Waveform] = {}
 
     def get(self, path: Path, seconds: float | None) -> Waveform:
         """Return the file's first `seconds`, None for all. Raises InputError, which names it."""
         key = (path, seconds)
         if key not in self._decoded:
-            self._decoded[key] = _load(path, self._sample_rate, seconds)
+            self._decoded[key] = _load(path, self._sample_rate, seconds, self._heard)
         return self._decoded[key]
 
 
@@ -187,7 +196,8 @@ def _compute(condition: Condition, clip: Clip, recipe: Recipe, waveforms: Wavefo
     waveform = waveforms.get(clip.path, needed)
     others: list[Waveform] = []
     if condition.kind.needs_others:
-        others = [_voice(voice, rate) for voice in voices_for(clip, recipe.voices)]
+        others = [_voice(voice, rate, heard) for voice in voices_for(clip, recipe.voices)]
+    note(str(clip.path))
     rng = generator(recipe.seed, condition.name, clip.clip_id)
     changed = apply_condition(condition, waveform, rate, rng, others)
     return log_mels(changed, recipe.front_end, rate, recipe.kept)
@@ -215,14 +225,20 @@ def _is_there(target: Path, clips: Sequence[Clip], attributes: Attributes) -> bo
 
 
 @functools.lru_cache(MOST_VOICES)
-def _voice(clip: Clip, sample_rate: int) -> Waveform:
-    return _load(clip.path, sample_rate, VOICE_SECONDS)
+def _voice(clip: Clip, sample_rate: int, heard: float | None) -> Waveform:
+    if problem := _problem(clip):
+        raise InputError(problem)
+    return _load(clip.path, sample_rate, VOICE_SECONDS, heard)
 
 
-def _load(path: Path, sample_rate: int, seconds: float | None) -> Waveform:
+def _load(path: Path, sample_rate: int, seconds: float | None, heard: float | None) -> Waveform:
+    note(str(path))
     try:
         return load(path, sample_rate, seconds)
     except AudioError as error:
+        # Damage beyond what extraction heard is no reason to lose the clip: it ends there.
+        if heard is not None and seconds is not None and seconds > heard:
+            return _load(path, sample_rate, heard, heard)
         raise InputError(f"{path}: {error}") from None
 
 

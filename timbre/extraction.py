@@ -1,15 +1,16 @@
 """One shard's spectrograms: copied where nothing changed, computed where something did."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from timbre.audio import AudioError, Waveform, load
+from timbre.audio import AudioError, FileError, Waveform, load
 from timbre.problems import InputError
+from timbre.quarantine import Unusable
 from timbre.shards import (
     Attributes,
     Half,
@@ -21,6 +22,7 @@ from timbre.shards import (
 )
 from timbre.sources import Source
 from timbre.windows import Windowing, cut
+from timbre.worker_process import note
 
 FrontEnd = Callable[[Waveform], np.ndarray[tuple[int, int], np.dtype[np.float32]]]
 
@@ -41,6 +43,7 @@ class ShardTask:
     shape: tuple[int, int]  # (n_mels, n_frames)
     sources: list[Source]  # in the order of clip_id
     stored: dict[str, Stored]  # by SHA-256 of the audio
+    fatal: Mapping[str, str] = field(default_factory=dict)  # reasons, by the ids of bad clips
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,13 @@ class ShardResult:
 
     n_computed: int
     n_copied: int
-    problems: list[str]
+    unusable: list[Unusable]  # clips that are not in the shard
+    problems: list[str]  # files that could not be read
+
+
+def without_clip(task: ShardTask, clip_id: str, reason: str) -> ShardTask:
+    """Return the task without a clip whose decoding ends the process, in any way."""
+    return replace(task, fatal={**task.fatal, clip_id: reason})
 
 
 def read_indexes(shards: list[Path], attributes: Attributes) -> dict[Path, ShardIndex]:
@@ -87,29 +96,39 @@ def fill_shard(
 ) -> ShardResult:
     """Write the shard of one task, of files below `root`.
 
-    Unusable clips are all named in the result; none is skipped.
+    Clips whose audio cannot be used are left out, and all named in the result.
     """
     problems: list[str] = []
+    unusable: list[Unusable] = []
     n_copied = 0
 
     def clips(old_shards: OpenShards) -> Iterator[StoredClip]:
         nonlocal n_copied
         for source in task.sources:
+            if source.clip_id in task.fatal:
+                unusable.append(Unusable(source.clip_id, source.file, task.fatal[source.clip_id]))
+                continue
             log_mel = _copied(task.stored.get(source.sha256), old_shards)
             n_copied += log_mel is not None
             try:
                 if log_mel is None:
+                    note(source.clip_id)
                     path = root / source.file
                     log_mel = compute_windows(path, source.sha256, front_end, sample_rate, kept)
                 yield StoredClip(source.clip_id, source.sha256, log_mel)
-            except AudioError as error:
+            except FileError as error:
                 problems.append(f"{root / source.file}: {error}")
+            except MemoryError:
+                problems.append(f"{root / source.file}: takes more memory than there is")
+            except AudioError as error:
+                unusable.append(Unusable(source.clip_id, source.file, str(error)))
         if problems:
             raise InputError(problems)
 
     with OpenShards() as old_shards, suppress(InputError):
         write_shard(task.target, attributes, task.shape, clips(old_shards))
-    return ShardResult(len(task.sources) - n_copied - len(problems), n_copied, problems)
+    n_computed = len(task.sources) - n_copied - len(unusable) - len(problems)
+    return ShardResult(n_computed, n_copied, unusable, problems)
 
 
 def _copied(old: Stored | None, shards: OpenShards) -> Half | None:
@@ -126,21 +145,21 @@ def compute_windows(
 ) -> Half:
     """Compute a clip's log-mels `(n_windows, n_mels, n_frames)`, float16.
 
-    Raises AudioError, also if the file's bytes are not those of `sha256`.
+    Raises AudioError, and FileError if the file's bytes are not those of `sha256`.
     """
     check_bytes(path, sha256)
     return log_mels(load(path, sample_rate, kept.heard_seconds()), front_end, sample_rate, kept)
 
 
 def check_bytes(path: Path, sha256: str) -> None:
-    """Raise AudioError if the file cannot be read or its bytes are not those of `sha256`."""
+    """Raise FileError if the file cannot be read or its bytes are not those of `sha256`."""
     try:
         with path.open("rb") as handle:
             found = hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as error:
-        raise AudioError(f"cannot be read ({error.strerror})") from None
+        raise FileError(f"cannot be read ({error.strerror})") from None
     if found != sha256:
-        raise AudioError("has changed since encode_labels ran: run `dvc repro` again")
+        raise FileError("has changed since encode_labels ran: run `dvc repro` again")
 
 
 def log_mels(waveform: Waveform, front_end: FrontEnd, sample_rate: int, kept: Windowing) -> Half:

@@ -107,6 +107,8 @@ def calibration(test: Metrics) -> list[Measure]:
 def doubts(split: Metrics, test: Metrics, robustness: Metrics) -> list[str]:
     """Return the reasons not to trust the score, each with what can be done about it."""
     found = []
+    if n_bad := split.get("quarantined"):
+        found.append(f"{n_bad} clips cannot be used and are in no split: see data/quarantine.csv")
     for kind, n_leaks in split["leaks"].items():
         if n_leaks:
             found.append(f"{n_leaks} leaks between the splits ({kind}): use split.method grouped")

@@ -52,6 +52,12 @@ def find_table(root: Path, name: str = "") -> Path:
             "(for `dvc exp run --queue` or `--temp` a corpus inside the repository must be "
             "tracked: run `dvc add` on it)"
         )
+    inner = Path(name)
+    if inner.is_absolute() or ".." in inner.parts:
+        raise InputError(
+            f"data.table: {name!r} is outside {root}: it must name a file in it, whose changes DVC "
+            "sees"
+        )
     names = (name,) if name else TABLE_NAMES
     found = [root / name for name in names if (root / name).is_file()]
     if len(found) == 2:
@@ -114,6 +120,8 @@ def _known(header: list[str]) -> dict[str, list[int]]:
 def _places(header: list[str], path: Path) -> dict[str, int]:
     if not header:
         raise InputError(f"{path}: is empty: it needs the columns FilePath and Class")
+    if not all(map(str.isprintable, header)):
+        raise InputError(f"{path}: its first line is no text: save the table as CSV (UTF-8)")
     known = _known(header)
     there = ", ".join(map(repr, header))
     problems = [

@@ -16,6 +16,7 @@ BYTE_ORDER_MARKS = (
 )
 NOT_TABLES = {
     b"PK\x03\x04": "is an Excel or zip file, not CSV text: save it as CSV (UTF-8)",
+    b"\xd0\xcf\x11\xe0": "is an old Excel file, not CSV text: save it as CSV (UTF-8)",
     b"version https://git-lfs": "is a Git LFS pointer, not the table: run `git lfs pull`",
 }
 

@@ -1,20 +1,24 @@
-"""Tasks spread over processes."""
+"""Tasks spread over processes, whose deaths the run survives."""
 
 import multiprocessing
 import os
+import signal
+import tempfile
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
-from threadpoolctl import threadpool_limits
-
-from timbre.parent import end_with_parent
 from timbre.problems import InputError
+from timbre.worker_process import alone, noted, serve
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-LARGE = 31 << 20  # bytes; glibc learns from blocks of up to 32 MiB
+ITEM_SECONDS = 600.0  # for one item of a task; a decoder that takes longer hangs
+STRIKES = 2  # deaths at one item, until it is to blame and not memory or somebody's `kill`
 
 
 def map_unordered(
@@ -22,33 +26,33 @@ def map_unordered(
     tasks: Sequence[Task],
     n_processes: int,
     preload: Sequence[str] = (),
+    without: Callable[[Task, str, str], Task] | None = None,
 ) -> Iterator[Result]:
     """Yield the result of each task as it is ready, in any order.
 
-    One process, or one task, runs here; more run in workers that have imported `preload`. Either
-    way numpy computes in one thread: N processes with N threads each would fight over N cores.
-    Raises InputError if a worker is killed.
-    """
-    n_processes = min(n_processes, len(tasks))
-    if n_processes <= 1:
-        yield from (_alone(work, task) for task in tasks)
-        return
-    # Slow to import; not always needed.
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from concurrent.futures.process import BrokenProcessPool
+    Tasks run in workers that have imported `preload`; without `without`, one process or one task
+    runs here. Either way numpy computes in one thread: N processes with N threads each would fight
+    over N cores.
 
-    pool = ProcessPoolExecutor(n_processes, _worker_context(preload), end_with_parent)
-    try:
-        for future in as_completed([pool.submit(_alone, work, task) for task in tasks]):
-            yield future.result()
-    except BrokenProcessPool:
-        raise InputError(
-            "a worker process was killed, maybe because memory ran out: set TIMBRE_JOBS to fewer "
-            f"than {n_processes} or end other programs, then run `dvc repro`: what is finished is "
-            "not done again"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)  # else an interrupted run would do all tasks first
+    A worker that dies is replaced, and its task done again. If it dies a second time at the same
+    item, as `work` names them to `note`, or is at it for more than ITEM_SECONDS, the task goes on
+    as `without(task, item, reason)`. Raises InputError where that cannot help.
+    """
+    n_processes = max(1, min(n_processes, len(tasks)))
+    if without is None and n_processes == 1:
+        yield from (alone(work, task) for task in tasks)
+    elif tasks:
+        with tempfile.TemporaryDirectory(prefix="timbre-") as folder:
+            pool = _Pool(work, n_processes, _worker_context(preload), Path(folder))
+            yield from pool.run(tasks, without)
+
+
+def get_ready(preload: Sequence[str]) -> None:
+    """Have workers start sooner: let their imports begin while this process does something else."""
+    if hasattr(_worker_context(preload), "set_forkserver_preload"):
+        from multiprocessing.forkserver import ensure_running
+
+        ensure_running()
 
 
 def n_cores() -> int:
@@ -60,20 +64,140 @@ def n_cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _alone(work: Callable[[Task], Result], task: Task) -> Result:
-    _keep_memory()
-    with threadpool_limits(1):  # here, not where workers start: it limits what is loaded by now
-        return work(task)
+class _Worker:
+    """A process that does one task at a time."""
+
+    def __init__(self, work: Callable[..., Any], context: BaseContext, diary: Path) -> None:
+        self.number = -1  # of the task that it is at
+        self._diary = diary
+        self.pipe, theirs = context.Pipe()
+        arguments = (theirs, work, diary, ITEM_SECONDS)
+        self.process = context.Process(  # type: ignore[attr-defined]
+            target=serve, args=arguments, daemon=True
+        )
+        self.process.start()
+        theirs.close()  # else its end would stay open when the worker dies
+
+    def give(self, number: int, task: object) -> None:
+        self.number = number
+        self._diary.write_bytes(b"")
+        self.pipe.send(task)
+
+    def item(self) -> str:
+        """Return what it was at, "" for nothing."""
+        return noted(self._diary.read_bytes())
+
+    def end(self) -> int:
+        """End the process; return its exit code, minus the signal that it died of."""
+        self.pipe.close()
+        self.process.terminate()
+        self.process.join()
+        return int(self.process.exitcode)
 
 
-def _keep_memory() -> None:
-    """Have glibc keep freed arrays for the next ones.
+class _Pool(Generic[Task, Result]):
+    """Workers, and what each is at."""
 
-    Else it hands every clip's back to the system, whose new, zeroed pages cost as much as decoding
-    and transforming it. It keeps blocks up to the size of the largest that was freed: `man
-    mallopt`, M_MMAP_THRESHOLD. Elsewhere this does nothing. The block's pages are never touched.
-    """
-    bytes(LARGE)
+    def __init__(
+        self,
+        work: Callable[[Task], Result],
+        n_processes: int,
+        context: BaseContext,
+        folder: Path,
+    ) -> None:
+        self._arguments = work, context, folder
+        self._workers = [self._new(place) for place in range(n_processes)]
+
+    def _new(self, place: int) -> _Worker:
+        work, context, folder = self._arguments
+        return _Worker(work, context, folder / str(place))
+
+    def run(
+        self, tasks: Sequence[Task], without: Callable[[Task, str, str], Task] | None
+    ) -> Iterator[Result]:
+        todo = dict(enumerate(tasks))
+        waiting = deque(todo)
+        strikes: Counter[tuple[int, str]] = Counter()
+        try:
+            busy = {place: w for place, w in enumerate(self._workers) if _give(w, waiting, todo)}
+            while busy:
+                for place, worker in _ready(busy):
+                    number, answer = worker.number, _answer(worker)
+                    if answer is None:
+                        item, reason = self._bury(place)
+                        strikes[number, item] += 1
+                        if strikes[number, item] >= STRIKES:
+                            todo[number] = _go_on(todo[number], item, reason, without)
+                        waiting.append(number)
+                    busy.pop(place)
+                    if _give(self._workers[place], waiting, todo):
+                        busy[place] = self._workers[place]
+                    if answer is not None:
+                        yield _opened(answer)
+        finally:
+            for worker in self._workers:
+                worker.end()
+
+    def _bury(self, place: int) -> tuple[str, str]:
+        """Replace a dead worker; return what it was at, and what it died of."""
+        dead = self._workers[place]
+        dead.process.join()  # before its end is told from ours
+        item, code = dead.item(), dead.end()
+        self._workers[place] = self._new(place)
+        return item, _cause(code)
+
+
+def _give(worker: _Worker, waiting: deque[int], todo: dict[int, Any]) -> bool:
+    if waiting:
+        number = waiting.popleft()
+        worker.give(number, todo[number])
+        return True
+    return False
+
+
+def _ready(busy: dict[int, _Worker]) -> list[tuple[int, _Worker]]:
+    """Wait for an answer or a death; return the workers in question."""
+    found = set(wait([worker.pipe for worker in busy.values()]))
+    return [(place, worker) for place, worker in busy.items() if worker.pipe in found]
+
+
+def _answer(worker: _Worker) -> tuple[bool, Any] | None:
+    try:
+        answer: tuple[bool, Any] = worker.pipe.recv()
+    except (EOFError, OSError):
+        return None
+    return answer
+
+
+def _opened(answer: tuple[bool, Any]) -> Any:  # noqa: ANN401 (a task's result)
+    done, value = answer
+    if not done:
+        raise value
+    return value
+
+
+def _go_on(
+    task: Any,  # noqa: ANN401 (any task)
+    item: str,
+    reason: str,
+    without: Callable[[Any, str, str], Any] | None,
+) -> Any:  # noqa: ANN401 (the same)
+    if without is None or not item:
+        raise InputError(
+            f"worker processes die, the last one {reason}: free some memory, or set TIMBRE_JOBS=1"
+        )
+    return without(task, item, reason)
+
+
+def _cause(code: int) -> str:
+    if code >= 0:
+        return f"ends the process that decodes it (exit code {code})"
+    name = signal.Signals(-code).name
+    if name == "SIGALRM":
+        return f"keeps its decoder busy for more than {ITEM_SECONDS:g} s"
+    if name == "SIGKILL":
+        return "has the process that decodes it killed (SIGKILL: out of memory?)"
+    return f"crashes its decoder ({name})"
 
 
 def _worker_context(preload: Sequence[str]) -> BaseContext:
