@@ -35,6 +35,7 @@ ALLOWED = {
 # multiprocessing pickles what it hands from one of our processes to another: no file, no stranger.
 PROCESSES = {
     "timbre/workers.py": "tasks to workers",
+    "timbre/worker_process.py": "answers to the process that made it",
     "timbre/corpus.py": "threads, which pickle nothing",
     "bench/corpora.py": "tasks to workers",
     "timbre/parent.py": "asks who its parent is, and pickles nothing",
