@@ -3,12 +3,15 @@
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from timbre.problems import InputError
@@ -75,7 +78,8 @@ class _Worker:
         self.process = context.Process(  # type: ignore[attr-defined]
             target=serve, args=arguments, daemon=True
         )
-        self.process.start()
+        with _main_hidden():
+            self.process.start()
         theirs.close()  # else its end would stay open when the worker dies
 
     def give(self, number: int, task: object) -> None:
@@ -198,6 +202,17 @@ def _cause(code: int) -> str:
     if name == "SIGKILL":
         return "has the process that decodes it killed (SIGKILL: out of memory?)"
     return f"crashes its decoder ({name})"
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Spare workers the import of the stage, pandas and all: what they do is in other modules."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _worker_context(preload: Sequence[str]) -> BaseContext:
