@@ -1,6 +1,7 @@
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from timbre.problems import InputError
 from timbre.workers import map_unordered, n_cores
 
 TESTS = Path(__file__).parent
@@ -76,6 +78,17 @@ def test_results_come_while_others_wait() -> None:
 def test_an_error_in_a_task_arrives(n_processes: int) -> None:
     with pytest.raises(ValueError, match="task"):
         list(map_unordered(fail, range(3), n_processes))
+
+
+def killed(number: int) -> int:
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_killed_worker_is_told_of_with_a_way_out() -> None:
+    with pytest.raises(InputError, match=r"worker process was killed.*fewer than 2 or end other"):
+        list(map_unordered(killed, range(10), 2))
 
 
 def test_in_this_process_numpy_computes_in_one_thread_until_all_is_done() -> None:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from timbre.atomic import replacing
+from timbre.tensor_file import save_tensors
 
 KEY = "checkpoint"
 Tensors = dict[str, torch.Tensor]
@@ -37,9 +36,7 @@ def save_checkpoint(
     for number, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": value for name, value in slots.items()}
     text = json.dumps({"fingerprint": fingerprint, "progress": checkpoint.progress})
-    with replacing(path) as temporary:
-        contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
-        safetensors.torch.save_file(contiguous, temporary, metadata={KEY: text})
+    save_tensors(path, tensors, {KEY: text})
 
 
 def load_checkpoint(

@@ -5,15 +5,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 
-from timbre.atomic import replacing
 from timbre.layers import Network
 from timbre.networks import build_network
 from timbre.problems import InputError
 from timbre.rejection import Landmarks, Rejection
+from timbre.tensor_file import save_tensors
 
 FORMAT = 3  # 3: temperature, rejection, and an output layer of its own
 LANDMARK = "landmark."  # begins the name of a tensor that is not the network's
@@ -36,14 +35,13 @@ class ModelCard:
 
 def save_model(path: Path, network: Network, card: ModelCard) -> None:
     """Write weights, normalisation, landmarks and card; the same content gives the same bytes."""
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+    tensors = dict(network.state_dict())
     landmarks = vars(card.rejection.landmarks)
     tensors |= {LANDMARK + name: torch.from_numpy(array) for name, array in landmarks.items()}
     own = {"score": card.rejection.score, "threshold": card.rejection.threshold}
     document = {"format": FORMAT, **vars(card), "rejection": own}
     text = json.dumps(document, sort_keys=True, ensure_ascii=False)
-    with replacing(path) as temporary:
-        safetensors.torch.save_file(tensors, temporary, metadata={KEY: text})
+    save_tensors(path, tensors, {KEY: text})
 
 
 def load_model(path: Path) -> tuple[Network, ModelCard]:
