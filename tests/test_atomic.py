@@ -2,13 +2,15 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timbre.atomic import replacing, write_json
+from timbre.atomic import leftovers, replacing, write_json
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -63,6 +65,66 @@ def test_temporary_names_cannot_be_told_and_permissions_are_the_usual_ones(tmp_p
     assert len(names) == 9
     (tmp_path / "usual").touch()
     assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def fail_with(error: Exception, path: Path) -> None:
+    with replacing(path):
+        raise error
+
+
+def test_an_error_of_the_system_names_the_file_and_not_its_temporary_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("timbre.atomic.secrets.token_hex", lambda _: "token")
+    path = tmp_path / "a.txt"
+    temporary = str(path.with_name(f".a.txt.token.{os.getpid()}.tmp"))
+    for name in (temporary, None):
+        with pytest.raises(OSError, match="no room") as caught:
+            fail_with(OSError(28, "no room", name), path)
+        assert caught.value.filename == str(path)
+    with pytest.raises(OSError, match="no room") as caught:
+        fail_with(OSError(28, "no room", "another"), path)
+    assert caught.value.filename == "another"
+
+
+@pytest.mark.parametrize(
+    "said", ["I/O error: No space (os error 28)", "write failed: errno = 28, error message = 'No'"]
+)
+def test_an_error_that_a_library_hides_is_the_systems(said: str, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        fail_with(RuntimeError(said), tmp_path / "a")
+    assert (caught.value.errno, caught.value.filename) == (28, str(tmp_path / "a"))
+    with pytest.raises(RuntimeError, match="another reason"):
+        fail_with(RuntimeError("another reason"), tmp_path / "a")
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    names = {
+        f".a[1].txt.{gone.pid}.tmp": True,
+        f".b.txt.{gone.pid}.tmp": False,  # of another file
+        f".a[1].txt.{os.getppid()}.tmp": False,  # of a process that runs
+        ".a[1].txt.99999999999.tmp": False,  # no process was ever called so
+        ".a[1].txt.mine.tmp": False,
+    }
+    for name in names:
+        (tmp_path / name).write_text("half")
+    assert {p.name for p in leftovers(tmp_path)} == {n for n in names if f".{gone.pid}." in n}
+    with replacing(tmp_path / "a[1].txt") as temporary:
+        temporary.write_text("whole")
+    assert {name: not (tmp_path / name).exists() for name in names} == names
+
+
+def test_a_temporary_file_of_another_user_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(pid: int, number: int) -> None:
+        raise PermissionError
+
+    (tmp_path / ".a.1.tmp").write_text("half")
+    monkeypatch.setattr("os.kill", refuse)
+    assert leftovers(tmp_path) == []
 
 
 def test_json_is_indented_text_with_its_letters_and_a_newline(tmp_path: Path) -> None:

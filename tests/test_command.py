@@ -1,5 +1,9 @@
+import errno
+import os
 import re
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -93,6 +97,58 @@ def test_an_interrupt_ends_quietly(
 
     assert exit_code(monkeypatch, main) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_termination_cleans_up_and_ends_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cleaned: list[bool] = []
+
+    def main() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        except Exception:  # whoever catches all errors does not catch this
+            raise AssertionError from None
+        finally:
+            cleaned.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert exit_code(monkeypatch, main) == 143
+    assert capsys.readouterr().err == "terminated\n"
+    assert cleaned == [True]
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+AGAIN = "then run `dvc repro`: what is finished is not done again\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "m.h5"), "m.h5: No space left on device"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (PermissionError(errno.EACCES, "Permission denied", "m"), "m: Permission denied"),
+    ],
+)
+def test_a_fault_of_the_disk_is_one_line_with_a_way_out(
+    error: OSError, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main() -> None:
+        raise error
+
+    assert exit_code(monkeypatch, main) == 1
+    way_out = command.WAYS_OUT[error.errno or 0]
+    assert capsys.readouterr().err == f"error: {told}: {way_out}, {AGAIN}"
+
+
+def test_a_file_that_is_not_there_is_our_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    def main() -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file", "a")
+
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    with pytest.raises(FileNotFoundError):
+        command.run(main)
 
 
 def test_our_own_mistakes_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

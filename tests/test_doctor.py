@@ -244,7 +244,9 @@ def test_a_flipped_byte_in_an_output_is_found_though_its_time_is_the_same(
     assert not path.exists()
 
 
-@pytest.mark.parametrize("name", [f".m.safetensors.{GONE}.tmp", ".peoK6IUXA_Gh55G-GIyqxg.tmp"])
+@pytest.mark.parametrize(
+    "name", [f".m.safetensors.{GONE}.tmp", ".peoK6IUXA_Gh55G-GIyqxg.tmp", ".tmpMssSEo"]
+)
 @pytest.mark.parametrize("folder", ["models", "data/spectrograms", ".timbre/train_cnn"])
 def test_temporary_files_are_removed(
     folder: str, name: str, capsys: pytest.CaptureFixture[str]

@@ -219,6 +219,29 @@ def test_two_clean_clones_give_the_same_bytes_whatever_the_number_of_workers(
     assert other.digests(*names) == finished.digests(*names)
 
 
+@pytest.fixture(scope="module")
+def emptied(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy of the finished clone, in which nothing can be reused, with other workers."""
+    clone = finished.copy(tmp_path_factory.mktemp("emptied") / "clone", TIMBRE_JOBS="2")
+    shutil.rmtree(clone.folder / ".dvc" / "cache")
+    (clone.folder / "dvc.lock").unlink()
+    return clone
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_that_runs_again_writes_the_same_bytes(
+    stage: str, emptied: Clone, finished: Clone
+) -> None:
+    entries = [e for kind in ("outs", "metrics", "plots") for e in PIPELINE[stage].get(kind, [])]
+    outs = [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
+    for out in outs:
+        path = emptied.folder / out
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    done = emptied.stage(stage)
+    assert done.returncode == 0, done.stdout
+    assert emptied.digests(*outs) == finished.digests(*outs)
+
+
 @pytest.mark.parametrize(
     ("stage", "missing"),
     [

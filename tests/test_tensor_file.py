@@ -1,6 +1,8 @@
 """A tensor file finds its own damage, wherever a bit flips."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,35 @@ def test_a_file_without_digest_is_not_sound(tmp_path: Path) -> None:
 def test_a_missing_file_is_missing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_tensors(tmp_path / "none", KEY)
+
+
+REPOSITORY = Path(__file__).parent.parent
+
+# Writes where no file may grow beyond 1000 bytes.
+WRITE = """
+import resource, sys
+from pathlib import Path
+import torch
+from timbre.tensor_file import write_tensors
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+try:
+    write_tensors(Path(sys.argv[1]), "key", {}, {"weight": torch.zeros(10_000)})
+except OSError as error:
+    print(error.errno, error.filename)
+"""
+
+
+def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
+    for name in (".tmpMssSEo", ".tmp", ".tmpMssSEo7"):
+        (tmp_path / name).write_bytes(b"half")
+    write_tensors(tmp_path / "a", "key", {}, {})
+    assert {path.name for path in tmp_path.iterdir()} == {"a", ".tmp", ".tmpMssSEo7"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits a file's size as Linux does")
+def test_without_room_there_is_the_systems_error_and_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    command = [sys.executable, "-c", WRITE, str(path)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr, done.returncode) == (f"27 {path}\n", "", 0)
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 import json
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from shard_files import read_log_mel, write_shard
 from sklearn.metrics import roc_auc_score
 
 from stages import evaluate, train_cnn
+from timbre import curves
 from timbre.answers import Answers
 from timbre.clips import read_splits, write_splits
+from timbre.curves import Epoch
 from timbre.model_file import load_model
 from timbre.problems import InputError
 from timbre.rejection import SHIPPED
@@ -117,6 +120,96 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
     assert [path.read_bytes() for path in TRAINED] == first
     train(seed=1)
     assert TRAINED[0].read_bytes() != first[0]
+
+
+class KilledError(Exception):
+    """Stands for SIGKILL."""
+
+
+def train_and_be_killed(after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave what a training that was killed after so many epochs leaves."""
+    write = curves.write_csv
+
+    def killed(epochs: list[Epoch], path: Path) -> None:
+        write(epochs, path)
+        if len(epochs) == after:
+            raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(curves, "write_csv", killed)
+        with pytest.raises(KilledError):
+            train()
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_stage_that_was_killed_goes_on_and_ends_with_the_same_bytes(
+    after: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train()
+    whole = [path.read_bytes() for path in TRAINED]
+    train_and_be_killed(after, monkeypatch)
+    train()
+    assert f"goes on after epoch {after}\n" in capsys.readouterr().out
+    assert [path.read_bytes() for path in TRAINED] == whole
+
+
+def change_split() -> None:
+    place_clips("val", [0])
+
+
+def change_labels() -> None:
+    document = json.loads(INPUTS[2].read_text())
+    INPUTS[2].write_text(json.dumps({**document, "n_duplicates": 1}))
+
+
+def change_spectrograms() -> None:
+    path = INPUTS[0] / shard_name(0)
+    log_mel = read_log_mel(path)
+    log_mel[0] += 1
+    names = [f"{n:02d}.wav" for n in range(60)]
+    write_shard(path, ShardIndex(FEATURES, names, ["1" * 64] * 60, [1] * 60, SHAPE), log_mel)
+
+
+@pytest.mark.parametrize(
+    ("change", "settings"),
+    [
+        (change_split, {}),
+        (change_labels, {}),
+        (change_spectrograms, {}),
+        (None, {"lr": 0.02}),
+        (None, {"seed": 1}),
+        (None, {"epochs": 4}),
+        (None, {"precision": "bfloat16"}),
+    ],
+)
+def test_a_stage_never_goes_on_from_the_state_of_other_inputs(
+    change: Callable[[], None] | None,
+    settings: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    train_and_be_killed(2, monkeypatch)
+    if change:
+        change()
+    train(**settings)
+    assert "goes on" not in capsys.readouterr().out
+    found = [path.read_bytes() for path in TRAINED]
+    train(**settings)
+    assert [path.read_bytes() for path in TRAINED] == found
+
+
+def test_a_training_that_dvc_did_not_record_is_handed_over_again_without_an_epoch(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("timbre.handover.STAGING", train_cnn.STAGING.parent)
+    monkeypatch.setenv("DVC_STAGE", "train_cnn")
+    train()
+    found = [path.read_bytes() for path in TRAINED]
+    for path in TRAINED:
+        path.unlink()  # as DVC does before it runs the stage again
+    train()
+    assert "goes on after epoch 3\n" in capsys.readouterr().out
+    assert [path.read_bytes() for path in TRAINED] == found
 
 
 def test_only_the_training_split_shapes_the_input() -> None:

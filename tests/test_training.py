@@ -240,15 +240,62 @@ def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path, killed_after: in
     first = training()
     with pytest.raises(KilledError):
         first.fit(tmp_path / "c", "x", kill_after(first, killed_after))
+    assert goes_on_to_the_same_end(tmp_path, whole) == list(range(killed_after + 1, 7))
+
+
+def goes_on_to_the_same_end(folder: Path, whole: Training) -> list[int]:
+    """Run what was killed to its end; return the epochs that it ran."""
     torch.manual_seed(99)  # another process starts with another state
     second = training()
     trained: list[int] = []
-    second.fit(tmp_path / "c", "x", lambda: trained.append(len(second.epochs)))
-    assert trained == list(range(killed_after + 1, 7))
+    second.fit(folder / "c", "x", lambda: trained.append(len(second.epochs)))
     assert second.epochs == whole.epochs
     assert weights_equal(second.best_weights, whole.best_weights)
     ends = [run.trainer.network.state_dict() for run in (second, whole)]
     assert weights_equal(*ends)
+    return trained
+
+
+@pytest.mark.parametrize(("step", "first_epoch"), [(1, 1), (4, 1), (5, 2), (11, 3), (24, 6)])
+def test_a_run_killed_in_a_step_does_that_epoch_again(
+    step: int, first_epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, first = training(), training()
+    whole.fit(tmp_path / "whole", "x", nothing)
+    steps, learn = itertools.count(1), first.trainer.optimizer.step
+
+    def killed_step() -> None:
+        learn()
+        if next(steps) == step:
+            raise KilledError
+
+    monkeypatch.setattr(first.trainer.optimizer, "step", killed_step)
+    with pytest.raises(KilledError):
+        first.fit(tmp_path / "c", "x", nothing)
+    assert goes_on_to_the_same_end(tmp_path, whole) == list(range(first_epoch, 7))
+
+
+@pytest.mark.parametrize("at", ["os.fsync", "pathlib.Path.replace"])
+@pytest.mark.parametrize("epoch", [1, 4])
+def test_a_run_killed_while_it_saves_goes_on_from_the_state_before(
+    at: str, epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, first = training(), training()
+    whole.fit(tmp_path / "whole", "x", nothing)
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    def strike() -> None:
+        if len(first.epochs) == epoch - 1:
+            monkeypatch.setattr(at, killed)
+
+    if epoch == 1:
+        strike()
+    with pytest.raises(KilledError):
+        first.fit(tmp_path / "c", "x", strike)
+    monkeypatch.undo()
+    assert goes_on_to_the_same_end(tmp_path, whole) == list(range(epoch, 7))
 
 
 def test_changed_inputs_never_resume_a_stale_state(tmp_path: Path) -> None:

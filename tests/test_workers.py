@@ -95,6 +95,17 @@ def test_an_error_in_a_task_arrives(n_processes: int) -> None:
         list(map_unordered(fail, range(3), n_processes))
 
 
+def killed(number: int) -> int:
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_killed_worker_is_told_of_with_a_way_out() -> None:
+    with pytest.raises(InputError, match=r"worker process was killed.*fewer than 2 or end other"):
+        list(map_unordered(killed, range(10), 2))
+
+
 def test_in_this_process_numpy_computes_in_one_thread_until_all_is_done() -> None:
     with threadpool_limits(2, user_api="blas"):
         before = blas_threads(0)

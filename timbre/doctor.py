@@ -30,7 +30,8 @@ from timbre.atomic import leftovers
 LOCKS = (Path("dvc.lock"), Path("data/dvc.lock"))
 RWLOCK = Path(".dvc/tmp/rwlock")
 OUR_FOLDERS = ("data", "models", "metrics", "plots", ".timbre")
-PIECE = re.compile(r"\.[\w-]{22}\.tmp")  # how DVC calls a file that it is about to rename
+# How DVC and safetensors call a file that they are about to rename.
+PIECE = re.compile(r"\.[\w-]{22}\.tmp|\.tmp\w{6}")
 STORED = re.compile(r"[0-9a-f]{30}(\.dir)?")  # a file in DVC's cache, in a folder of two digits
 
 
@@ -240,7 +241,7 @@ def left_over() -> Iterator[Finding]:
     """Find temporary files whose writers are gone, ours and DVC's."""
     for name in OUR_FOLDERS:
         for folder in [Path(name), *(p for p in Path(name).rglob("*") if p.is_dir())]:
-            pieces = [path for path in folder.glob(".*.tmp") if PIECE.fullmatch(path.name)]
+            pieces = [path for path in folder.glob(".*") if PIECE.fullmatch(path.name)]
             for path in [*leftovers(folder), *pieces]:
                 text = f"{path}: a temporary file of a process that was killed"
                 yield Finding(text, "removed", path.unlink)

@@ -30,10 +30,15 @@ class TensorFileError(Exception):
 def write_tensors(path: Path, key: str, document: Document, tensors: Mapping[str, Any]) -> None:
     """Write both under `path`, whole or not at all. The same content gives the same bytes.
 
-    `key` names the document: one alone, as safetensors keeps several in no fixed order.
+    `key` names the document: one alone, as safetensors keeps several in no fixed order. Raises
+    OSError.
     """
     laid_out = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     sealed = {**document, DIGEST: _digest(document, laid_out)}
+    # safetensors itself writes to a file of such a name and renames it; killed, it leaves the file,
+    # as large as the model.
+    for left in path.parent.glob(".tmp??????"):
+        left.unlink(missing_ok=True)
     with replacing(path) as temporary:
         safetensors.torch.save_file(laid_out, temporary, metadata={key: _text(sealed)})
 
