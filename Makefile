@@ -1,10 +1,11 @@
 # `make repro` and `make test` need Python >= 3.11, git and make; nothing has to be installed before.
 
 PYTHON ?= python3
+FUZZ_SECONDS ?= 300
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-fast bench check format lock clean
+.PHONY: help repro test test-fast fuzz bench audit check format lock clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -20,8 +21,17 @@ test: .venv/ready  ## run all tests, with coverage
 test-fast: .venv/ready  ## run the tests that start no DVC and need no real recordings
 	pytest -m "not pipeline and not real"
 
+fuzz: .venv/ready  ## give the readers of files hostile bytes, for FUZZ_SECONDS in all (300)
+	@python -c 'import atheris' 2>/dev/null || python -m pip install --quiet 'atheris>=3.0'
+	python -m fuzz $(FUZZ_SECONDS)
+
 bench: .venv/ready  ## measure Timbre side by side with other ways, into bench/results.json
 	python -m bench
+
+audit:  ## look the locked versions up among known vulnerabilities, on the internet
+	$(PYTHON) -m venv .timbre/audit
+	.timbre/audit/bin/python -m pip install --quiet pip-audit
+	.timbre/audit/bin/pip-audit --strict --no-deps --disable-pip -r requirements.lock
 
 check: .venv/ready  ## lint, formatting, types
 	ruff check .

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from timbre import command, confusion, intervals, reliability, roc, scores
 from timbre.answers import clip_probs
-from timbre.atomic import write_json
+from timbre.atomic import replacing, write_json
 from timbre.clips import SEEN, UNKNOWN, read_divided
 from timbre.dataset import find_windows, map_dataset
 from timbre.held_out import HeldOut
@@ -178,7 +178,8 @@ def write_predictions(told: Told, card: ModelCard, path: Path) -> None:
     )
     columns = [f"p:{name}" for name in card.classes]
     probs = pd.DataFrame(told.probs.round(scores.DIGITS), columns=columns)
-    pd.concat([rows, probs], axis=1).to_csv(path, index=False, lineterminator="\n")
+    with replacing(path) as temporary:
+        pd.concat([rows, probs], axis=1).to_csv(temporary, index=False, lineterminator="\n")
 
 
 def print_summary(summary: Metrics, confusion_png: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from timbre.atomic import replacing
 from timbre.problems import InputError
 
 SPLITS = ("train", "val", "test")
@@ -139,6 +140,6 @@ def _unusable(path: Path, error: Exception) -> str:
 
 
 def _write(frame: pd.DataFrame, columns: dict[str, str], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     ordered = frame.sort_values("clip_id", kind="stable")[list(columns)]
-    ordered.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+    with replacing(path) as temporary:
+        ordered.to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")

@@ -13,6 +13,8 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from sklearn import metrics
 
+from timbre.atomic import replacing
+
 MOST_CLASSES = 50  # more rows than this cannot be read on a screen
 MOST_COUNTED = 20  # above it a cell has no room for a number
 MOST_LETTERS = 24  # of a class name on an axis
@@ -30,8 +32,8 @@ def confusion_rows(labels_true: Sequence[str], labels_pred: Sequence[str]) -> pd
 
 def write_rows(rows: pd.DataFrame, path: Path) -> None:
     """Write the table of `confusion_rows` as CSV."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+    with replacing(path) as temporary:
+        rows.to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
 
 
 def count(targets: npt.ArrayLike, predicted: npt.ArrayLike, n_classes: int) -> Matrix:
@@ -60,11 +62,10 @@ def draw(matrix: Matrix, class_names: Sequence[str], path: Path, title: str) -> 
     if len(shown) < len(matrix):
         lines.append(f"the {len(shown)} most confused of {len(matrix)} classes")
     axes.set_title("\n".join(lines), parse_math=False, pad=12, fontsize=11)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), replacing(path) as temporary:
         # A script that the font lacks shows as boxes; the CSV still holds the names.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(path, format="png", bbox_inches="tight", metadata={"Software": None})
+        figure.savefig(temporary, format="png", bbox_inches="tight", metadata={"Software": None})
 
 
 def most_confused(matrix: Matrix, most: int) -> list[int]:

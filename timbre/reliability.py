@@ -57,8 +57,8 @@ def rows(uncalibrated: pd.DataFrame, calibrated: pd.DataFrame) -> pd.DataFrame:
 
 def write_rows(table: pd.DataFrame, path: Path) -> None:
     """Write the table of `rows` as CSV; a bin without clips has empty cells."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
 
 
 def draw(uncalibrated: pd.DataFrame, calibrated: pd.DataFrame, path: Path) -> None:
