@@ -4,10 +4,11 @@ PYTHON ?= python3
 N ?= 1000
 MINUTES ?= 60
 SEED ?= 0
+FUZZ_SECONDS ?= 300
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-fast soak bench check format lock clean
+.PHONY: help repro test test-fast soak fuzz bench audit check format lock clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -26,8 +27,17 @@ test-fast: .venv/ready  ## run the tests that start no DVC and need no real reco
 soak: .venv/ready  ## disturb a thousand runs in an hour at most; N=, MINUTES=, SEED= set others
 	python -m soak --count $(N) --minutes $(MINUTES) --seed $(SEED)
 
+fuzz: .venv/ready  ## give the readers of files hostile bytes, for FUZZ_SECONDS in all (300)
+	@python -c 'import atheris' 2>/dev/null || python -m pip install --quiet 'atheris>=3.0'
+	python -m fuzz $(FUZZ_SECONDS)
+
 bench: .venv/ready  ## measure Timbre side by side with other ways, into bench/results.json
 	python -m bench
+
+audit:  ## look the locked versions up among known vulnerabilities, on the internet
+	$(PYTHON) -m venv .timbre/audit
+	.timbre/audit/bin/python -m pip install --quiet pip-audit
+	.timbre/audit/bin/pip-audit --strict --no-deps --disable-pip -r requirements.lock
 
 check: .venv/ready  ## lint, formatting, types
 	ruff check .

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import write_wav
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from shard_files import read_log_mel
 
 from timbre.audio import AudioError, Waveform
@@ -90,6 +92,34 @@ def test_copied_rows_are_the_bytes_of_computed_ones(tmp_path: Path, kept: Window
         (tmp_path / clip.file).unlink()  # what is copied needs no audio
     assert fill(tmp_path, reusing(reused, *old), kept) == (1, 2, [])
     assert reused.target.read_bytes() == anew.target.read_bytes()
+
+
+@settings(max_examples=15)
+@given(
+    st.lists(st.sets(st.integers(0, 5)), min_size=2, max_size=4),
+    st.dictionaries(st.integers(0, 5), st.integers(0, 5)),
+    st.booleans(),
+)
+def test_whatever_was_there_before_a_shard_has_the_bytes_of_one_made_from_nothing(
+    tmp_path_factory: pytest.TempPathFactory,
+    history: list[set[int]],
+    recorded_again: dict[int, int],
+    all_windows: bool,
+) -> None:
+    """A corpus grows, shrinks, and gets other recordings under old names."""
+    root, kept = tmp_path_factory.mktemp("corpus"), ALL if all_windows else FIRST
+    runs: list[ShardTask] = []
+    for number, present in enumerate(history):
+        own = recorded_again if number == len(history) - 1 else {}
+        clips = [
+            source(root, f"{n}.wav", 0.2 + 0.3 * n, seed=own.get(n, n)) for n in sorted(present)
+        ]
+        runs.append(reusing(task(root, clips, f"{number}.h5"), *runs[-1:]))
+        assert fill(root, runs[-1], kept)[2] == []
+    anew = task(root, runs[-1].sources, "anew.h5")
+    n_computed, n_copied, _ = fill(root, anew, kept)
+    assert (n_computed, n_copied) == (len(anew.sources), 0)
+    assert runs[-1].target.read_bytes() == anew.target.read_bytes()
 
 
 def test_a_renamed_clip_is_not_computed_again(tmp_path: Path) -> None:

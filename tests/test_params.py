@@ -2,6 +2,9 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import Field
 
 from timbre.params import Section, read_section
@@ -34,6 +37,39 @@ def problems(folder: Path, **changes: str | None) -> list[str]:
 @pytest.mark.parametrize("text", ["1e-3", "1e-03", "0.001", "1.0e-3", ".001", "'0.001'", "1E-3"])
 def test_every_spelling_of_a_number_is_the_number(tmp_path: Path, text: str) -> None:
     assert read(tmp_path, lr=text).lr == 0.001
+
+
+@given(st.floats(1e-300, 1), st.sampled_from(["{!r}", "{:.17g}", "{:.17e}", "'{!r}'"]))
+def test_any_number_is_read_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, value: float, spelling: str
+) -> None:
+    assert read(tmp_path_factory.getbasetemp(), lr=spelling.format(value)).lr == value
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda below: st.lists(below, max_size=2) | st.dictionaries(st.text(max_size=3), below),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=60)
+@given(values | st.dictionaries(st.sampled_from([*GOOD, "more"]), values))
+def test_whatever_stands_in_a_section_is_taken_or_explained(
+    tmp_path_factory: pytest.TempPathFactory, section: object
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_text(yaml.safe_dump({"example": section}), encoding="utf-8")
+    told: list[str] = []
+    try:
+        read_section("example", Example, path)
+    except InputError as error:
+        told = error.problems
+    if told:
+        assert all(str(path) in problem for problem in told)
+    else:
+        assert isinstance(section, dict)
+        assert set(section) == set(GOOD)
 
 
 @pytest.mark.parametrize(

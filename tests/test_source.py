@@ -8,7 +8,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(
-    path for folder in ("timbre", "stages", "bench") for path in (ROOT / folder).glob("*.py")
+    path
+    for folder in ("timbre", "stages", "bench", "fuzz")
+    for path in (ROOT / folder).glob("*.py")
 )
 
 # Each of these runs, or can run, what a file holds.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pandas as pd
@@ -98,6 +99,40 @@ def test_row_order_moves_no_clip(method: Method) -> None:
     shuffled = clips.sample(frac=1, random_state=1)
     moved = pd.Series(split_clips(shuffled, method, SHARES, 3), shuffled["clip_id"])
     pd.testing.assert_series_equal(moved.sort_index(), split.sort_index())
+
+
+@given(
+    small_tables(), st.sampled_from(DEALT), st.integers(0, 99), st.randoms(use_true_random=False)
+)
+@settings(max_examples=30)
+def test_each_clip_of_any_table_is_in_one_split_whatever_the_order(
+    clips: pd.DataFrame, method: Method, seed: int, shuffler: Random
+) -> None:
+    try:
+        split = split_clips(clips, method, SHARES, seed)
+    except InputError:
+        return  # too few clips or groups for three splits, which other tests read about
+    assert len(split) == len(clips)
+    assert set(split) == set(SPLITS)
+    order = list(range(len(clips)))
+    shuffler.shuffle(order)
+    moved = split_clips(clips.iloc[order].reset_index(drop=True), method, SHARES, seed)
+    assert moved.tolist() == split[order].tolist()
+
+
+@given(small_tables(), st.sampled_from(DEALT), st.integers(3, 5), st.integers(0, 99))
+@settings(max_examples=12)
+def test_over_the_folds_of_any_table_each_clip_is_once_in_test_and_once_in_val(
+    clips: pd.DataFrame, method: Method, n_folds: int, seed: int
+) -> None:
+    try:
+        folds = [fold_clips(clips, method, n_folds, fold, seed) for fold in range(n_folds)]
+    except InputError:
+        return
+    for name in ("test", "val"):
+        assert sum((split == name).astype(int) for split in folds).tolist() == [1] * len(clips)
+    if method == "grouped":
+        assert all(leaks(clips, split) == (0, 0) for split in folds)
 
 
 @pytest.mark.parametrize("method", DEALT)

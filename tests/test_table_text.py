@@ -1,9 +1,10 @@
 import csv
 import io
+import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from timbre.problems import InputError
@@ -75,6 +76,37 @@ def test_what_a_csv_writer_wrote_is_read_back(
     table = read(tmp_path_factory.mktemp("t"), text.getvalue())
     assert table.rows["file_path"].to_list() == [path for path, _ in rows]
     assert table.rows["row"].to_list() == list(range(2, len(rows) + 2))
+
+
+words = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_size=8)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(words, words), max_size=6),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
+    st.sampled_from([",", ";", "\t"]),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_any_rows_are_read_as_written_or_told_by_their_number(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[tuple[str, str]],
+    encoding: str,
+    separator: str,
+    end: str,
+) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=separator, lineterminator=end)
+    writer.writerows([("FilePath", "Class"), *(("x" + path, label) for path, label in rows)])
+    folder = tmp_path_factory.mktemp("t")
+    content = text.getvalue().encode(encoding)
+    if not rows or any(not label.strip() for _, label in rows):
+        assert all("row" in problem for problem in problems(folder, content))
+    else:
+        table = read(folder, content)
+        assert table.rows["file_path"].to_list() == ["x" + path for path, _ in rows]
+        labels = [unicodedata.normalize("NFC", label.strip()) for _, label in rows]
+        assert table.rows["label"].to_list() == labels
 
 
 def test_quoted_line_breaks_blank_lines_and_quotes_keep_the_numbers_of_a_spreadsheet(

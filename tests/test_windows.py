@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timbre.windows import cut, window_starts
+from timbre.windows import Windowing, cut, window_starts
 
 
 def test_a_short_clip_gives_one_window() -> None:
@@ -25,6 +25,20 @@ def test_every_sample_is_heard_and_no_window_twice(
     assert heard == set(range(n))
     assert starts == sorted(set(starts))
     assert all(start + window <= n for start in starts) or starts == [0]
+
+
+@given(st.integers(1, 500), st.integers(1, 60), st.integers(1, 90), st.booleans())
+def test_windows_are_the_waveform_itself_and_silence_behind_it(
+    n: int, window: int, hop: int, keep_all: bool
+) -> None:
+    waveform = np.arange(1, n + 1, dtype=np.float32)
+    starts = Windowing(window / 10, hop / 10, keep_all).starts(n, 10)
+    assert starts == (window_starts(n, window, hop) if keep_all else [0])
+    pieces = cut(waveform, starts, window)
+    assert pieces.shape == (len(starts), window)
+    padded = np.concatenate([waveform, np.zeros(window, np.float32)])
+    for piece, start in zip(pieces, starts, strict=True):
+        assert piece.tolist() == padded[start : start + window].tolist()
 
 
 def test_a_short_clip_is_padded_with_silence() -> None:
