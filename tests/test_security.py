@@ -86,9 +86,10 @@ def encode(corpus: Path, path: str, allow_outside: bool) -> pd.DataFrame:
     (corpus / "filespaths.csv").write_text(f"FilePath,Class\ngood.wav,a\n{path},b\n")
     allowed = str(allow_outside).lower()
     Path("params.yaml").write_text(
-        f"data: {{root: corpus, table: '', audio: '', allow_outside: {allowed}}}"
+        f"data: {{root: corpus, table: '', audio: '', allow_outside: {allowed}, "
+        "bad_audio: fail, max_quarantined: 0.05}"
     )
-    encode_labels.main(corpus, Path("clips.csv"), Path("labels.json"))
+    encode_labels.main(corpus, Path("clips.csv"), Path("labels.json"), Path("bad_headers.csv"))
     return pd.read_csv("clips.csv", dtype=str)
 
 
