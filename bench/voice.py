@@ -14,7 +14,7 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,22 +95,23 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for name in options.tasks:
+        key = name if options.model == "cnn" else f"{name}, {options.model}"
+        runs: list[Run] = []
         with tempfile.TemporaryDirectory(prefix="timbre-bench-") as folder:
-            runs = run_task(TASKS[name], Path(folder), options)
+            for run in run_task(TASKS[name], Path(folder), options):
+                runs.append(run)
+                if not options.print:
+                    keep(key, runs)  # at once: hours of runs outlive a mistake in the last
         print(table(TASKS[name], runs), flush=True)
-        if not options.print:
-            key = name if options.model == "cnn" else f"{name}, {options.model}"
-            keep(key, runs)
     return 0
 
 
-def run_task(task: Task, folder: Path, options: argparse.Namespace) -> list[Run]:
-    """Train and score every fold with every seed."""
+def run_task(task: Task, folder: Path, options: argparse.Namespace) -> Iterator[Run]:
+    """Train and score every fold with every seed; yield what each achieved."""
     pipeline = Pipeline.make(folder, recordings() / task.corpus, task.changes)
     pipeline.run_needed_by("split")
     params = folder / "params.yaml"
     change_params(params, {"train": {"model": options.model}})
-    runs = []
     n_folds = options.folds or max(task.n_folds, 1)
     for fold in tqdm(range(n_folds), unit="fold", disable=None):
         change_params(params, {"split": {"n_folds": task.n_folds, "fold": fold}})
@@ -120,8 +121,7 @@ def run_task(task: Task, folder: Path, options: argparse.Namespace) -> list[Run]
             change_params(params, {"train": {"seed": seed}})
             for stage in ("train_cnn", "evaluate", "measure_robustness"):
                 pipeline.run(stage)
-            runs.append({"fold": fold, "seed": seed, **measures(task, folder)})
-    return runs
+            yield {"fold": fold, "seed": seed, **measures(task, folder)}
 
 
 def measures(task: Task, folder: Path) -> dict[str, float]:
