@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from timbre.audio import AudioError, Waveform, load, mix_to_mono, resample
+from timbre.audio import AudioError, FileError, Waveform, load, mix_to_mono, resample
 
 
 def tone(sample_rate: int, seconds: float = 0.5) -> Waveform:
@@ -138,3 +138,32 @@ def test_resampling_in_pieces_changes_no_sample(
     for samples in (1, 999, 3999):
         monkeypatch.setattr("timbre.audio.BLOCK_SAMPLES", samples)
         assert load(tmp_path / "a.wav", target_rate).tobytes() == whole.tobytes()
+
+
+def test_a_clip_shorter_than_a_sample_of_the_wanted_rate_is_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.ones(1), 192_000)
+    with pytest.raises(AudioError, match="is shorter than one sample at 22050 Hz"):
+        load(tmp_path / "a.wav", 22_050)
+
+
+def test_samples_whose_power_would_overflow_are_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full(9, -1e30), 8000, subtype="FLOAT")
+    with pytest.raises(
+        AudioError, match=r"holds samples as large as 1e\+30, where full scale is 1"
+    ):
+        load(tmp_path / "a.wav", 8000)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+def test_a_file_that_ends_in_damage_says_what_keeps_the_rest(tmp_path: Path, subtype: str) -> None:
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000)
+    soundfile.write(tmp_path / "a.flac", noise, 8000, subtype=subtype)
+    whole = (tmp_path / "a.flac").read_bytes()
+    (tmp_path / "a.flac").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(AudioError, match=r"cannot be decoded to its end \(.*\): re-encode it"):
+        load(tmp_path / "a.flac", 8000)
+
+
+def test_a_file_that_is_not_there_says_nothing_about_its_audio(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="cannot be decoded"):
+        load(tmp_path / "a.wav", 8000)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import sounds
 from conftest import write_wav
 
 from timbre.audio_header import AudioHeader, HeaderError, read_header
@@ -128,3 +129,13 @@ def test_a_file_without_permission_is_told(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("builtins.open", refuse)
     assert fault(path) == "no permission to read it"
+
+
+@pytest.mark.parametrize("sample_rate", [1, 99, 2 * 10**9])
+def test_a_rate_that_no_sound_has_is_told(tmp_path: Path, sample_rate: int) -> None:
+    told = fault_of(tmp_path, sounds.wav(sample_rate=sample_rate))
+    assert told == f"says that it has {sample_rate} samples a second: re-encode it"
+
+
+def test_what_the_system_says_of_a_file_is_passed_on(tmp_path: Path) -> None:
+    assert fault(tmp_path / ("x" * 300)) == "cannot be read: File name too long"

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from conftest import write_wav
 from shard_files import read_log_mel
 
-from timbre.audio import load
+from timbre.audio import AudioError, load
 from timbre.condition_names import EXAMPLES, parse
 from timbre.condition_shards import (
     MOST_VOICES,
@@ -162,6 +163,29 @@ def test_a_file_that_ends_its_process_is_named_and_not_read_again(
     result = fill_part(part, recipe(clips))
     assert result == PartResult(2, [f"{clips[4].path}: crashes its decoder"])
     assert not part.folder.exists()
+
+
+def test_a_voice_that_has_changed_is_named(tmp_path: Path, clips: list[Clip]) -> None:
+    made_by = recipe(clips, ("babble_5db",))
+    clips[1].path.write_bytes(b"other bytes")
+    result = fill_part(Part(tmp_path / "part", [clips[0]]), made_by)
+    assert result.problems == [
+        f"{clips[1].path}: has changed since encode_labels ran: run `dvc repro` again"
+    ]
+
+
+def test_a_clip_ends_where_damage_begins_that_extraction_did_not_hear(tmp_path: Path) -> None:
+    path, noise = tmp_path / "a.flac", np.random.default_rng(0).uniform(-0.1, 0.1, 8 * RATE)
+    soundfile.write(path, noise, RATE)
+    path.write_bytes(path.read_bytes()[: round(path.stat().st_size * 0.42)])  # blocks of 0.5 s
+    cut = Clip("a", path, hashlib.sha256(path.read_bytes()).hexdigest(), "a", 8)
+    windows = Windowing(3.0, 1, keep_all=False)
+    made_by = replace(recipe([cut], ("speed_+4%",), windows), shape=(16, 241))
+    result = fill_part(Part(tmp_path / "part", [cut]), made_by)
+    assert result.problems == []
+    assert not np.isnan(read_log_mel(tmp_path / "part" / "speed_+4%.h5")).any()
+    with pytest.raises(AudioError, match="to its end"):
+        load(path, RATE, 3.0 * 1.04)
 
 
 def test_a_clip_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:

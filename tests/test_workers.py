@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from timbre import workers
 from timbre.problems import InputError
 from timbre.worker_process import note
-from timbre.workers import map_unordered, n_cores
+from timbre.workers import get_ready, map_unordered, n_cores
 
 TESTS = Path(__file__).parent
 # As a stage does it: `map_unordered` starts the fork server, which imports what it is told to.
@@ -263,3 +263,9 @@ list(map_unordered(chatter, ["a warning"] * 2, 2))
 def test_decoders_are_not_heard_and_python_is() -> None:
     done = in_a_process(HEAR)
     assert done.stderr == "a warning\n" * 2
+
+
+def test_where_there_is_no_fork_server_workers_start_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: ["spawn"])
+    get_ready(("timbre.log_mel",))
+    assert sorted(value for value, _ in map_unordered(square, range(3), 2)) == [0, 1, 4]

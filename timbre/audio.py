@@ -39,8 +39,6 @@ def load(path: Path, sample_rate: int, max_seconds: float | None = None) -> Wave
     except soundfile.LibsndfileError as error:
         kind = FileError if error.code == SYSTEM_ERROR else AudioError
         raise kind(f"cannot be decoded ({error.error_string.rstrip('.')})") from None
-    except OSError as error:
-        raise FileError(f"cannot be read ({error.strerror})") from None
     _check(waveform, sample_rate)
     return waveform
 

@@ -52,7 +52,7 @@ def map_unordered(
 
 def get_ready(preload: Sequence[str]) -> None:
     """Have workers start sooner: let their imports begin while this process does something else."""
-    if hasattr(_worker_context(preload), "set_forkserver_preload"):
+    if _worker_context(preload).get_start_method() == "forkserver":
         from multiprocessing.forkserver import ensure_running
 
         ensure_running()
