@@ -11,7 +11,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from timbre.problems import InputError
-from timbre.workers import map_unordered, n_cores
+from timbre.workers import _worker_context, map_unordered, n_cores
 
 TESTS = Path(__file__).parent
 # As a stage does it: `map_unordered` starts the fork server, which imports what it is told to.
@@ -115,6 +115,11 @@ def test_in_workers_numpy_computes_in_one_thread() -> None:
     assert set(outside) == {2}
     assert inside == [[1] * len(found) for found in inside]
     assert all(inside)
+
+
+def test_without_a_fork_server_workers_start_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: ["spawn"])
+    assert _worker_context([]).get_start_method() == "spawn"
 
 
 def test_the_number_of_processes_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
