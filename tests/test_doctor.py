@@ -62,7 +62,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def git(*arguments: str) -> None:
-    own = ["-c", "user.name=t", "-c", "user.email=t@example.invalid"]
+    own = ["-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "maintenance.auto=no"]
     subprocess.run(["git", *own, *arguments], check=True, capture_output=True)
 
 
@@ -71,13 +71,19 @@ def healthy(capsys: pytest.CaptureFixture[str]) -> bool:
     return doctor.main([]) == 0 and capsys.readouterr().out == "healthy\n"
 
 
+def contents() -> dict[Path, bytes]:
+    """Return all files and what is in them, but for git's own."""
+    files = [path for path in Path().rglob("*") if path.is_file() and ".git" not in path.parts]
+    return {path: path.read_bytes() for path in files}
+
+
 def finding(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     """Return the only problem and its remedy; nothing is changed by looking."""
-    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    before = contents()
     assert doctor.main([]) == 1
     text, remedy, way_out = capsys.readouterr().out.splitlines()
     assert way_out == "1 problem: `python -m timbre.doctor --repair` does what is said above"
-    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+    assert contents() == before
     return text, remedy.removeprefix("  to repair: ")
 
 

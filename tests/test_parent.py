@@ -25,7 +25,7 @@ import os, signal, time
 from timbre.workers import map_unordered
 
 def work(seconds):
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\\n".encode())
     time.sleep(seconds)
 
 INTERRUPT = False
@@ -50,7 +50,9 @@ def start(command: list[str], **variables: str) -> "subprocess.Popen[str]":
 
 def numbers(process: "subprocess.Popen[str]", n: int) -> list[int]:
     assert process.stdout
-    return [int(process.stdout.readline()) for _ in range(n)]
+    lines = [process.stdout.readline() for _ in range(n)]
+    assert all(lines), process.communicate()
+    return [int(line) for line in lines]
 
 
 def ends(pid: int) -> bool:
@@ -132,11 +134,14 @@ def test_a_process_that_nobody_made_ends_for_nobody() -> None:
     parent._wait_for_parent()
 
 
-def test_a_parent_that_is_gone_is_no_parent() -> None:
+def test_a_parent_that_is_gone_is_no_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     assert parent._is_orphan(child.pid)
-    assert not parent._is_orphan(os.getppid()) or os.getpgid(os.getppid()) != os.getpgrp()
+    monkeypatch.setattr("os.getppid", lambda: child.pid)  # it has ended, and we do not know yet
+    assert parent._is_orphan(child.pid)
+    monkeypatch.setattr("os.getppid", os.getpid)
+    assert not parent._is_orphan(os.getpid())
 
 
 def test_orphans_are_asked_to_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,10 @@ def test_what_hdf5_writes_can_be_read(tmp_path: Path) -> None:
         file.seek(1)
         assert file.read(3) == b"HDF"
         assert file.tell() == 4
+        buffer = bytearray(4)
+        assert file.seek(0) == 0
+        assert file.readinto(memoryview(buffer)) == 4
+        assert buffer == b"\x89HDF"
     with h5py.File(tmp_path / "a.h5") as read:
         assert read["numbers"][...].tolist() == list(range(1000))
 
