@@ -111,8 +111,8 @@ def test_probabilities_that_are_not_finite_are_a_problem_with_a_way_out() -> Non
     with pytest.raises(InputError) as caught:
         scores.predict(probs)
     assert caught.value.problems == [
-        "the model gives no finite probabilities for 2 of 3 clips: its training diverged; lower the "
-        "learning rate and train again"
+        "the model gives no finite probabilities for 2 of 3 clips: "
+        "its training diverged; lower the learning rate and train again"
     ]
 
 
@@ -155,7 +155,7 @@ def test_summary_is_json_with_at_most_six_decimals_and_limits_about_each_score()
 
 
 def test_a_split_without_clips_has_no_scores() -> None:
-    with pytest.raises(ValueError, match="^no clips, no scores$"):
+    with pytest.raises(ValueError, match=r"^no clips, no scores$"):
         scores.summary(np.empty((0, 2)), np.empty(0, dtype=int), [], k=1)
 
 
