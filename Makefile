@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 300
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-fast soak fuzz bench audit check format lock clean
+.PHONY: help repro test test-fast soak fuzz mutants bench audit check format lock clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -30,6 +30,10 @@ soak: .venv/ready  ## disturb a thousand runs in an hour at most; N=, MINUTES=, 
 fuzz: .venv/ready  ## give the readers of files hostile bytes, for FUZZ_SECONDS in all (300)
 	@python -c 'import atheris' 2>/dev/null || python -m pip install --quiet 'atheris>=3.0'
 	python -m fuzz $(FUZZ_SECONDS)
+
+mutants: .venv/ready  ## change the core modules in small ways and see whether their tests notice
+	@python -c 'import mutmut' 2>/dev/null || python -m pip install --quiet 'mutmut>=3.8'
+	sh .ci/mutants
 
 bench: .venv/ready  ## measure Timbre side by side with other ways, into bench/results.json
 	python -m bench

@@ -29,7 +29,11 @@ def table(columns: dict[str, str], n_rows: int = 3) -> pd.DataFrame:
     return pd.DataFrame(
         {
             name: pd.Series(
-                [texts[row] if kind == "str" else row + 1 for row in range(n_rows)], dtype=kind
+                [
+                    texts[row] if kind == "str" else row + (name != "target")
+                    for row in range(n_rows)
+                ],
+                dtype=kind,
             )
             for name, kind in columns.items()
         }
@@ -46,6 +50,13 @@ def test_tables_come_back_as_they_were_written_whatever_the_order(tmp_path: Path
         write(written[::-1], path)
         pd.testing.assert_frame_equal(read(path), written, check_dtype=False)
         assert path.read_bytes().count(b"\r") == 0
+
+
+def test_what_looks_like_numbers_stays_text(tmp_path: Path) -> None:
+    written = table(SPLIT_COLUMNS).assign(label="01", group="1e3")
+    write_splits(written, tmp_path / "splits.csv")
+    found = read_splits(tmp_path / "splits.csv")
+    assert (found["label"][0], found["group"][0]) == ("01", "1e3")
 
 
 def test_classes_come_back_as_text_in_the_order_of_their_targets(tmp_path: Path) -> None:
@@ -162,7 +173,7 @@ def test_a_split_that_was_altered_is_told_with_all_reasons(
         ("target", -1, "a target is negative"),
         ("sample_rate", 0, "a sample_rate is not positive"),
         ("n_samples", 0, "a clip has no samples"),
-        ("target", "9" * 30, "int too (large|big)"),
+        ("target", "9" * 30, ".*int too (large|big)"),
     ],
 )
 def test_clips_that_were_altered_are_told(
@@ -171,22 +182,20 @@ def test_clips_that_were_altered_are_told(
     clips = table(CLIP_COLUMNS).astype(object)
     clips.loc[1, column] = value
     write_clips(clips, tmp_path / "clips.csv")
-    with pytest.raises(InputError, match=rf"clips\.csv: cannot be used \(.*{reason}.*\): run `dvc"):
+    with pytest.raises(InputError, match=rf"clips\.csv: cannot be used \({reason}"):
         read_clips(tmp_path / "clips.csv")
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ('{"classes": "abc"}', "no list of names"),
-        ('{"classes": [1, 2]}', "no list of names"),
+        ('{"classes": "abc"}', "its classes are no list of names"),
+        ('{"classes": [1, 2]}', "its classes are no list of names"),
         ('{"classes": ["a", "a"]}', "a class stands in it twice"),
-        ("[" * 100_000, "recursion"),
+        ("[" * 100_000, "maximum recursion"),
     ],
 )
 def test_labels_that_were_altered_are_told(tmp_path: Path, content: str, reason: str) -> None:
     (tmp_path / "labels.json").write_text(content)
-    with pytest.raises(
-        InputError, match=rf"labels\.json: cannot be used \(.*{reason}.*\): run `dvc"
-    ):
+    with pytest.raises(InputError, match=rf"labels\.json: cannot be used \({reason}"):
         read_classes(tmp_path / "labels.json")

@@ -17,8 +17,9 @@ from clone import REPOSITORY
 from harm import Cases, Harm
 from hostile_models import CHECKPOINTS, CLASSIFIERS, MODELS, good
 from hostile_shards import SHARDS, fill_shards, good_shard
-from limited import MOST_MEMORY
+from limited import MOST_MEMORY, READERS
 
+from timbre.problems import InputError
 from timbre.shards import shard_name
 
 Told = dict[str, tuple[str, str] | None]
@@ -134,3 +135,39 @@ def assert_told(told: tuple[str, str] | None, file: str, reason: str, way_out: s
         assert file in line or file.replace("0000", "0001") in line
         assert way_out in line
     assert re.search(reason, message), message
+
+
+@pytest.mark.parametrize("name", SHARDS)
+def test_a_shard_is_told_alike_where_memory_is_not_limited(
+    of_shards: Told, name: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "files" / name
+    folder.mkdir(parents=True)
+    SHARDS[name][0](folder / shard_name(0))
+    with pytest.raises(InputError) as caught:
+        READERS["shard"](folder / shard_name(0))
+    told = of_shards[name]
+    assert told is not None
+    assert len(caught.value.problems) == len(told[1].splitlines())
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [*(("model", name) for name in MODELS), *(("classifier", name) for name in CLASSIFIERS)],
+)
+def test_a_model_is_told_alike_where_memory_is_not_limited(
+    kind: str, name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "files" / "m.safetensors"
+    path.parent.mkdir()
+    (MODELS | CLASSIFIERS)[name][0](path)
+    with pytest.raises(InputError):
+        READERS[kind](path)
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_a_checkpoint_is_passed_over_where_memory_is_not_limited(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "files" / "c.safetensors"
+    path.parent.mkdir()
+    CHECKPOINTS[name][0](path)
+    READERS["checkpoint"](path)

@@ -107,9 +107,13 @@ def test_the_rounding_of_float32_softmax_raises_no_warning() -> None:
 
 def test_probabilities_that_are_not_finite_are_a_problem_with_a_way_out() -> None:
     probs = np.full((3, 2), 0.5)
-    probs[1] = np.nan
-    with pytest.raises(InputError, match=r"1 of 3 clips.*lower the learning rate"):
+    probs[1:] = [[np.nan, 0.5], [np.inf, np.nan]]
+    with pytest.raises(InputError) as caught:
         scores.predict(probs)
+    assert caught.value.problems == [
+        "the model gives no finite probabilities for 2 of 3 clips: "
+        "its training diverged; lower the learning rate and train again"
+    ]
 
 
 def test_summary_of_a_small_split() -> None:
@@ -151,7 +155,7 @@ def test_summary_is_json_with_at_most_six_decimals_and_limits_about_each_score()
 
 
 def test_a_split_without_clips_has_no_scores() -> None:
-    with pytest.raises(ValueError, match="no clips"):
+    with pytest.raises(ValueError, match=r"^no clips, no scores$"):
         scores.summary(np.empty((0, 2)), np.empty(0, dtype=int), [], k=1)
 
 
