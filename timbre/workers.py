@@ -128,10 +128,10 @@ class _Pool(Generic[Task, Result]):
                 for place, worker in _ready(busy):
                     number, answer = worker.number, _answer(worker)
                     if answer is None:
-                        item, reason = self._bury(place)
+                        item, code = self._bury(place)
                         strikes[number, item] += 1
                         if strikes[number, item] >= STRIKES:
-                            todo[number] = _go_on(todo[number], item, reason, without)
+                            todo[number] = _go_on(todo[number], item, code, without)
                         waiting.append(number)
                     busy.pop(place)
                     if _give(self._workers[place], waiting, todo):
@@ -142,13 +142,13 @@ class _Pool(Generic[Task, Result]):
             for worker in self._workers:
                 worker.end()
 
-    def _bury(self, place: int) -> tuple[str, str]:
-        """Replace a dead worker; return what it was at, and what it died of."""
+    def _bury(self, place: int) -> tuple[str, int]:
+        """Replace a dead worker; return what it was at, and its exit code."""
         dead = self._workers[place]
         dead.process.join()  # before its end is told from ours
         item, code = dead.item(), dead.end()
         self._workers[place] = self._new(place)
-        return item, _cause(code)
+        return item, code
 
 
 def _give(worker: _Worker, waiting: deque[int], todo: dict[int, Any]) -> bool:
@@ -183,14 +183,16 @@ def _opened(answer: tuple[bool, Any]) -> Any:  # noqa: ANN401 (a task's result)
 def _go_on(
     task: Any,  # noqa: ANN401 (any task)
     item: str,
-    reason: str,
+    code: int,
     without: Callable[[Any, str, str], Any] | None,
 ) -> Any:  # noqa: ANN401 (the same)
     if without is None or not item:
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         raise InputError(
-            f"worker processes die, the last one {reason}: free some memory, or set TIMBRE_JOBS=1"
+            f"worker processes end at the same task, {how}, maybe because memory ran out: end other "
+            "programs, or set TIMBRE_JOBS=1; then run `dvc repro`: what is finished is not done again"
         )
-    return without(task, item, reason)
+    return without(task, item, _cause(code))
 
 
 def _cause(code: int) -> str:
