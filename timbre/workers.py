@@ -189,8 +189,9 @@ def _go_on(
     if without is None or not item:
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         raise InputError(
-            f"worker processes end at the same task, {how}, maybe because memory ran out: end other "
-            "programs, or set TIMBRE_JOBS=1; then run `dvc repro`: what is finished is not done again"
+            f"worker processes end at the same task, {how}, maybe because memory ran out: end "
+            "other programs, or set TIMBRE_JOBS=1; then run `dvc repro`: what is finished is not "
+            "done again"
         )
     return without(task, item, _cause(code))
 
