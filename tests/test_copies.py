@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -195,3 +196,14 @@ def test_a_corpus_without_copies_gives_an_empty_table(
     monkeypatch.chdir(tmp_path)
     pairs, counts = run([sound(0), sound(1)], "ab")
     assert len(pairs) == counts["pairs"] == 0
+
+
+def test_shards_whose_features_are_none_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run([sound(0)], "a")
+    with h5py.File("spectrograms/shard-0000.h5", "r+") as file:
+        file.attrs["made_by"] = np.bytes_("{}")
+    with pytest.raises(InputError, match=r"unusable features \('hop_length'\): run `dvc repro`"):
+        main(*map(Path, ("spectrograms", "clips.csv", "copies.csv", "copies.json")))

@@ -1,8 +1,10 @@
+import json
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import soundfile
@@ -443,6 +445,28 @@ def test_missing_inputs_are_named() -> None:
     assert problems() == [
         "data/spectrograms: no spectrogram shards: run `dvc repro extract_spectrograms`"
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"n_fft": 2**40}, "its n_fft is 1099511627776"),
+        ({"hop_length": 50, "n_fft": 0}, "its n_fft is 0"),
+        ({"n_mels": 8}, r"its windows are \(\d+, \d+\), and its features make \(8, \d+\)"),
+    ],
+)
+def test_clean_shards_whose_features_are_none_or_others_are_told(
+    changes: dict[str, int], reason: str
+) -> None:
+    for path in SPECTROGRAMS.iterdir():
+        made_by = json.dumps(read_index(path).attributes | changes)
+        raw = path.read_bytes()
+        path.unlink()  # its other names keep what they have
+        path.write_bytes(raw)
+        with h5py.File(path, "r+") as file:
+            file.attrs["made_by"] = np.bytes_(made_by)
+    (told,) = problems()
+    assert re.match(rf"data/spectrograms/shard-\d+\.h5: {reason}: delete it and run `dvc", told)
 
 
 def test_training_hangs_on_no_module_that_makes_or_reports_conditions() -> None:

@@ -329,6 +329,7 @@ def test_all_bad_clips_are_listed_with_their_number() -> None:
         ({"hop_length": 2001}, "window_seconds is shorter than hop_length"),
         ({"n_mels": 160}, r"extract.n_mels: \d+ of 160 mel bands .* hear nothing .* lower n_mels"),
         ({"windows": "some"}, "extract.windows: Input should be 'first' or 'all'"),
+        ({"window_hop_seconds": 1e-5}, "window_hop_seconds is shorter than a sample"),
     ],
 )
 def test_impossible_settings_are_explained(changes: dict[str, object], message: str) -> None:

@@ -308,6 +308,18 @@ def test_impossible_settings_are_explained(
         train(**changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"hop_length": "x"}, "invalid literal.*"), ({"sample_rate": 0}, "division by zero")],
+)
+def test_shards_whose_features_are_none_are_told(changes: dict[str, Any], reason: str) -> None:
+    names = read_splits(INPUTS[1]).clip_id.tolist()
+    index = ShardIndex({**FEATURES, **changes}, names, ["0" * 64] * 60, [1] * 60, SHAPE)
+    write_shard(INPUTS[0] / shard_name(0), index, np.zeros((60, *SHAPE), np.float16))
+    with pytest.raises(InputError, match=rf"shard-0000\.h5: unusable features \({reason}\): run"):
+        train(epochs=1)
+
+
 def test_evaluation_scores_the_test_split_alone() -> None:
     train(epochs=25, batch_size=4)
     summary = score()
