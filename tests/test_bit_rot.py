@@ -23,7 +23,9 @@ MODEL = "models/timbre.safetensors"
 SHARDS = "data/spectrograms"
 # Each kind of file that passes between stages, with a stage that reads it.
 READ_BY = {
+    "data/bad_headers.csv": "extract_spectrograms",
     "data/clips.csv": "extract_spectrograms",
+    "data/quarantine.csv": "split",
     "data/labels.json": "train_cnn",
     "data/copies.csv": "split",
     "data/splits.csv": "train_cnn",

@@ -20,13 +20,18 @@ child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], start_new_session=
 print(child.pid, flush=True)
 child.wait()
 """
-POOL = """
-import os, signal, time
-from timbre.workers import map_unordered
+# Workers import what they do; what starts them they do not.
+WORK = """
+import os, time
 
 def work(seconds):
     os.write(1, f"{os.getpid()}\\n".encode())
     time.sleep(seconds)
+"""
+POOL = """
+import signal
+from timbre.workers import map_unordered
+from work import work
 
 INTERRUPT = False
 if __name__ == "__main__":
@@ -107,6 +112,7 @@ def test_a_stage_run_by_hand_outlives_its_shell() -> None:
 
 @needs_proc
 def test_workers_end_with_the_process_that_made_them(tmp_path: Path) -> None:
+    (tmp_path / "work.py").write_text(WORK)
     (tmp_path / "pool.py").write_text(POOL)
     pool = start([sys.executable, str(tmp_path / "pool.py")])
     workers = numbers(pool, 2)
@@ -122,6 +128,7 @@ def test_an_interrupted_pool_leaves_the_tasks_that_wait(
 ) -> None:
     text = POOL.replace("[600, 600]", "[0.5] * 1000")
     text = text.replace("INTERRUPT = False", "INTERRUPT = True")
+    (tmp_path / "work.py").write_text(WORK)
     (tmp_path / "pool.py").write_text(text)
     pool = start([sys.executable, str(tmp_path / "pool.py")])
     numbers(pool, 2)
