@@ -23,7 +23,7 @@ def table(folder: Path, text: str | bytes) -> Path:
 def frame(names: list[str]) -> pd.DataFrame:
     """Clips of these names, as encode_labels lists them."""
     rows = [
-        {name: 0 if kind == "int64" else "NA" for name, kind in CLIP_COLUMNS.items()}
+        {name: 1 if kind == "int64" else "NA" for name, kind in CLIP_COLUMNS.items()}
         | {"clip_id": name, "path": f"files/{name}", "sha256": f"{number:064x}"}
         for number, name in enumerate(names)
     ]
