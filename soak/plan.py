@@ -1,7 +1,8 @@
 """What is done to a run, drawn from a number: equal seeds and equal code give equal plans."""
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from soak.ground import Ground
@@ -11,6 +12,7 @@ KILLS = ("SIGKILL", "SIGTERM", "SIGINT")
 ERRORS = ("ENOSPC", "EIO")
 CAN_FAIL = ("open", "fsync", "rename", "link", "mkdir")
 PLACES = (".timbre", "data", "models", "plots", "metrics", ".dvc")
+SHELLS = [shell for shell in ("/bin/sh", "/bin/bash") if Path(shell).exists()]
 LIMITS = (0, 100, 2000, 5000)  # bytes
 # How often each is drawn.
 FAULTS = {"time": 5, "event": 4, "error": 4, "limit": 1, "full": 1, "read-only": 1, "twice": 1}
@@ -32,6 +34,7 @@ class Strike:
     bytes: int = 0  # LIMIT: no file grows beyond; full: the disk's free bytes
     place: str = ""  # read-only: this folder
     jobs: int = 1
+    shell: str = "/bin/sh"  # that DVC runs its commands with: dash stays, bash becomes the stage
 
     def hook(self) -> dict[str, Any] | None:
         """Return what the processes have to know of it."""
@@ -57,9 +60,10 @@ def draw(seed: int, ground: Ground) -> Strike:
     rng = random.Random(f"soak {seed}")  # noqa: S311 (a plan, no secret)
     fault = rng.choices(list(FAULTS), list(FAULTS.values()))[0]
     stage = rng.choice([*ground.stages, *ground.stages, EVERYTHING])
-    if fault in DRAWS:
-        return DRAWS[fault](rng, ground, stage)
-    return _without_process(fault, rng, stage)
+    strike = (
+        DRAWS[fault](rng, ground, stage) if fault in DRAWS else _without_process(fault, rng, stage)
+    )
+    return replace(strike, shell=rng.choice(SHELLS))
 
 
 def _role(rng: random.Random, ground: Ground, stage: str) -> str:

@@ -90,6 +90,7 @@ def _disturbed(strike: Strike, repository: Repository, outcome: Outcome) -> Done
         "SOAK_STRUCK": str(struck),
         "SOAK_STRIKE": json.dumps(strike.hook()),
         "TIMBRE_JOBS": str(strike.jobs),
+        "SHELL": strike.shell,
     }
     with _full_disk(strike, repository), _read_only(strike, repository):
         process = start(repository, variables, ["dvc", "repro"])

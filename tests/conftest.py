@@ -31,6 +31,12 @@ def write_wav(
     return path
 
 
+@pytest.fixture(autouse=True)
+def nobody_watches_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep stages that a test calls from starting a thread that may end this very process."""
+    monkeypatch.setattr("timbre.command.end_with_dvc", lambda: None)
+
+
 @pytest.fixture(scope="session")
 def defaults(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """Return a clone as a user gets it; it never ran. Copy it to change it."""

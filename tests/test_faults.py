@@ -1,6 +1,7 @@
 """Whatever strikes a run, the next one ends as if nothing had been: a few of soak's trials."""
 
 import os
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,15 +19,17 @@ pytestmark = pytest.mark.pipeline
 @dataclass(frozen=True)
 class Case:
     strike: Strike
-    told: tuple[str, ...]  # what the two runs print
+    told: tuple[str, ...]  # what the two runs print: patterns
     word: str = "same bytes"
 
 
+# What DVC tells depends on whether its shell becomes the stage, as bash does, or waits for it.
+KILLED, INTERRUPTED = "(-9|137)", "(-2|130)"
 AGAIN = "then run `dvc repro`: what is finished is not done again"
 CASES = {
     "killed while a checkpoint is saved": Case(
         Strike("event", "train_cnn", "train_cnn", 2, "rename", "checkpoint", do="SIGKILL"),
-        ("exited with -9", "goes on after epoch 1"),
+        (f"exited with {KILLED}", "goes on after epoch 1"),
     ),
     "DVC killed alone between two epochs": Case(
         Strike("event", "train_cnn", "train_cnn", 2, "rename", "curves", do="SIGKILL", to="dvc"),
@@ -52,7 +55,7 @@ CASES = {
     ),
     "interrupted by Ctrl-C": Case(
         Strike("event", "encode_labels", "encode_labels", 1, "fsync", do="SIGINT", to="group"),
-        ("interrupted\n", "exited with 130"),
+        ("interrupted\n", f"exited with {INTERRUPTED}"),
     ),
     "no room at fsync": Case(
         Strike("error", "split", "split", 1, "fsync", do="ENOSPC"),
@@ -68,7 +71,7 @@ CASES = {
             do="LIMIT",
             bytes=2000,
         ),
-        ("File too large: raise the limit on the size of files (ulimit -f)",),
+        (r"File too large: raise the limit on the size of files \(ulimit -f\)",),
     ),
     "outputs that may not be written": Case(
         Strike("read-only", "encode_labels", place="metrics"),
@@ -118,7 +121,7 @@ def test_the_next_run_ends_with_the_same_bytes_and_repeats_no_finished_work(
     assert outcome.struck, outcome.output
     assert outcome.word() == CASES[name].word, outcome.output
     for words in CASES[name].told:
-        assert words in outcome.output, outcome.output
+        assert re.search(words, outcome.output), outcome.output
 
 
 def test_a_seed_gives_the_same_plan_and_seeds_reach_all_faults_and_stages(ground: Ground) -> None:

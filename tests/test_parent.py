@@ -20,6 +20,11 @@ child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], start_new_session=
 print(child.pid, flush=True)
 child.wait()
 """
+SHELL_LINE = f"""
+echo $$
+{sys.executable} -c "import os; print(os.getpid(), flush=True); {STAGE}"
+:
+"""
 # Workers import what they do; what starts them they do not.
 WORK = """
 import os, time
@@ -88,6 +93,19 @@ def test_a_stage_ends_when_the_dvc_that_runs_it_is_killed() -> None:
 
 
 @needs_proc
+def test_a_stage_ends_when_its_dvc_is_killed_and_the_shell_between_them_lives() -> None:
+    # With a command after it no shell becomes the stage, as dash never does.
+    code = f"import subprocess; subprocess.run(['sh', '-c', {SHELL_LINE!r}])"
+    dvc = start([sys.executable, "-c", code], DVC_STAGE="train_cnn", CODE=STAGE)
+    shell, stage = numbers(dvc, 2)
+    time.sleep(1)  # it has started
+    dvc.kill()
+    assert ends(stage)
+    assert ends(shell)
+    dvc.communicate()
+
+
+@needs_proc
 def test_a_stage_that_was_orphaned_while_it_started_ends_too() -> None:
     # Its parent is in another group of processes: nobody who is not DVC's child sees it so.
     dvc = start([sys.executable, "-c", DVC, STAGE, "own group"], DVC_STAGE="train_cnn")
@@ -142,24 +160,31 @@ def test_a_process_that_nobody_made_ends_for_nobody() -> None:
     parent._wait_for_parent()
 
 
-def test_a_parent_that_is_gone_is_no_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dvc_is_gone_when_any_who_run_the_stage_are_others_or_of_another_group() -> None:
+    own = os.getpgrp()
+    dvc, shell, others = (2, own), (3, own), (1, own + 1)
+    assert not parent._are_gone([dvc], [dvc])
+    assert not parent._are_gone([shell, dvc], [shell, dvc])
+    assert parent._are_gone([shell, dvc], [])
+    assert parent._are_gone([shell, dvc], [shell, (1, own)])
+    assert parent._are_gone([shell, dvc], [shell, others])
+    assert parent._are_gone([others], [others])
+
+
+def test_a_parent_that_is_gone_runs_no_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    assert parent._is_orphan(child.pid)
-    monkeypatch.setattr("os.getppid", lambda: child.pid)  # it has ended, and we do not know yet
-    assert parent._is_orphan(child.pid)
-    monkeypatch.setattr("os.getppid", os.getpid)
-    assert not parent._is_orphan(os.getpid())
+    monkeypatch.setattr("os.getppid", lambda: child.pid)
+    assert parent._runners() == []
 
 
 def test_orphans_are_asked_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
     answers = iter([False, True])
     monkeypatch.setattr(parent, "LOOK_EVERY", 0)
-    # Other tests' stages may still look for their own parents, in threads of this process.
-    monkeypatch.setattr(parent, "_is_orphan", lambda pid: pid == -1 and next(answers))
+    monkeypatch.setattr(parent, "_are_gone", lambda *_: next(answers))
     monkeypatch.setattr("os.kill", lambda pid, number: seen.append((pid, number)))
-    parent._wait_for_dvc(-1)
+    parent._wait_for_dvc()
     assert seen == [(os.getpid(), signal.SIGTERM)]
 
 

@@ -11,7 +11,6 @@ cannot make again.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import re
@@ -26,8 +25,9 @@ import yaml
 from tqdm import tqdm
 
 from timbre.atomic import leftovers
+from timbre.recorded import LOCK, md5_of
 
-LOCKS = (Path("dvc.lock"), Path("data/dvc.lock"))
+LOCKS = (LOCK, Path("data/dvc.lock"))
 RWLOCK = Path(".dvc/tmp/rwlock")
 OUR_FOLDERS = ("data", "models", "metrics", "plots", ".timbre")
 # How DVC and safetensors call a file that they are about to rename.
@@ -206,7 +206,7 @@ def stored_files(store: Path) -> Iterator[Finding]:
         if not STORED.fullmatch(path.name):
             text = f"{path}: a piece of a file, left when DVC was killed"
             yield Finding(text, "removed", path.unlink)
-        elif md5(path) != path.parent.name + path.name[:30]:
+        elif md5_of(path) != path.parent.name + path.name[:30]:
             text = f"{path}: damaged: its bytes are not those that DVC stored under this name"
             remedy = "removed; DVC fetches it from a remote, or the stage makes it again"
             yield Finding(text, remedy, path.unlink)
@@ -215,7 +215,7 @@ def stored_files(store: Path) -> Iterator[Finding]:
 def altered_outputs(store: Path) -> Iterator[Finding]:
     """Find outputs whose bytes are not those that DVC recorded: it looks at their times only."""
     for path, wanted in recorded_files(store).items():
-        if path.is_file() and md5(path) != wanted:
+        if path.is_file() and md5_of(path) != wanted:
             text = f"{path}: not what dvc.lock says: damaged, or changed by hand"
             yield Finding(text, "removed; DVC brings it back, or the stage makes it", path.unlink)
 
@@ -245,12 +245,6 @@ def left_over() -> Iterator[Finding]:
             for path in [*leftovers(folder), *pieces]:
                 text = f"{path}: a temporary file of a process that was killed"
                 yield Finding(text, "removed", path.unlink)
-
-
-def md5(path: Path) -> str:
-    """Return the MD5 of a file as DVC computes it; it guards against damage, not malice."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 if __name__ == "__main__":

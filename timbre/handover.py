@@ -8,12 +8,14 @@ import os
 import shutil
 from pathlib import Path
 
-STAGING, MARK, LOCK = Path(".timbre"), "delivered", Path("dvc.lock")
+from timbre.recorded import LOCK, STAGE
+
+STAGING, MARK = Path(".timbre"), "delivered"
 
 
 def deliver(staging: Path) -> None:
     """Mark the staging folder of a stage that is done; remove it where no DVC runs the stage."""
-    if "DVC_STAGE" in os.environ:
+    if STAGE in os.environ:
         staging.mkdir(parents=True, exist_ok=True)
         (staging / MARK).write_text(_state(), encoding="utf-8")
     else:

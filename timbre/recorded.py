@@ -57,12 +57,13 @@ def check_inputs(paths: Sequence[Path]) -> None:
         f"{path}: is not what DVC recorded when it was made: it was damaged, or changed by hand: "
         f"delete it and its copy in DVC's cache ({cached(md5)}), then run `dvc repro`"
         for path in paths
-        if (md5 := md5s.get(path.as_posix())) and path.is_file() and _md5(path) != md5
+        if (md5 := md5s.get(path.as_posix())) and path.is_file() and md5_of(path) != md5
     ]
     if problems:
         raise InputError(problems)
 
 
-def _md5(path: Path) -> str:
+def md5_of(path: Path) -> str:
+    """Return the MD5 of a file as DVC computes it; it guards against damage, not malice."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
