@@ -12,9 +12,10 @@ from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
+from soak.disk import NotPossibleError
 from soak.ground import Ground, make_ground
 from soak.plan import draw
-from soak.trial import NotPossibleError, Outcome, run
+from soak.trial import Outcome, run
 
 Counts = Counter[tuple[str, str, str]]  # fault, where, outcome
 

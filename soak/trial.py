@@ -9,8 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,21 +17,19 @@ import yaml
 from safetensors import SafetensorError, safe_open
 
 from bench.repository import Repository
+from soak.disk import full_disk, own_disk, read_only
 from soak.ground import N_CLIPS, RESULTS, Done, Ground, alive, copy, repro, start, wait_for_group
 from soak.plan import EVERYTHING, Strike
 from timbre.problems import InputError
 from timbre.shards import read_index
 
+HANGS = 200.0  # seconds; a run takes ten
 ORPHANS_END = 15.0  # seconds in which whatever a killed run left must have ended
 RAN = re.compile(r"^Running stage '([^']+)':", re.MULTILINE)
 COMPUTED = re.compile(r"^extract_spectrograms: \d+ clips: (\d+) computed", re.MULTILINE)
 GOES_ON = re.compile(r"goes on after epoch (\d+)")
 STAGE_FAILED = ("error: ", "Traceback", "failed to run: ")
 DVCS_PIECE = re.compile(r"\.[\w-]{22}\.tmp")  # how it calls a file that it is about to rename
-
-
-class NotPossibleError(Exception):
-    """This machine or this user cannot have the fault."""
 
 
 @dataclass
@@ -43,6 +39,7 @@ class Outcome:
     strike: Strike
     struck: bool = False
     faults: list[str] = field(default_factory=list)
+    hung: bool = False  # the DVC that was struck never ended by itself
     doctor: str = ""  # what timbre.doctor mended, where DVC had broken its own files
     output: str = ""  # of both runs
 
@@ -50,6 +47,8 @@ class Outcome:
         """Name it for a summary."""
         if self.faults:
             return "FAULT"
+        if self.hung:
+            return "same bytes, DVC hung"
         if self.doctor:
             return "same bytes after doctor"
         return "same bytes" if self.struck else "same bytes, not struck"
@@ -59,7 +58,7 @@ def run(strike: Strike, ground: Ground, folder: Path) -> Outcome:
     """Run one trial in a new folder, which it removes."""
     outcome = Outcome(strike)
     try:
-        with _disk(strike, folder):
+        with own_disk(strike, folder):
             repository = copy(ground.fresh, folder)
             lay_cache(strike.stage, ground, repository)
             first = _disturbed(strike, repository, outcome)
@@ -92,19 +91,32 @@ def _disturbed(strike: Strike, repository: Repository, outcome: Outcome) -> Done
         "TIMBRE_JOBS": str(strike.jobs),
         "SHELL": strike.shell,
     }
-    with _full_disk(strike, repository), _read_only(strike, repository):
+    with full_disk(strike, repository), read_only(strike, repository):
         process = start(repository, variables, ["dvc", "repro"])
         beside = ""
         if strike.fault == "twice":
             time.sleep(strike.seconds)
             beside = repro(repository, {}).output
-        output, _ = process.communicate(timeout=300)
+        output = _output(process, outcome)
         if not wait_for_group(process.pid, ORPHANS_END):
             names = [_command(number) for number in alive(process.pid)]
             outcome.faults.append(f"processes go on after the run ended: {names}")
             os.killpg(process.pid, signal.SIGKILL)
     outcome.struck = struck.exists() or (not strike.role and bool(process.returncode or beside))
     return Done(process.returncode, output + beside)
+
+
+def _output(process: "subprocess.Popen[str]", outcome: Outcome) -> str:
+    """Return all that a run prints; end one that hangs, and tell whose fault that is."""
+    try:
+        return process.communicate(timeout=HANGS)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+    # DVC's notes lie in an SQLite file, which it tries to write to for ever: its own to mend.
+    outcome.hung = outcome.strike.role == "dvc"
+    if not outcome.hung:
+        outcome.faults.append(f"the run did not end within {HANGS:g} s")
+    return process.communicate()[0]
 
 
 def _again(repository: Repository, outcome: Outcome) -> Done:
@@ -218,63 +230,3 @@ def _command(number: int) -> str:
     except OSError:
         return "?"
     return raw.replace(b"\0", b" ").decode(errors="replace")[:90]
-
-
-@contextmanager
-def _disk(strike: Strike, folder: Path) -> Iterator[None]:
-    """Put a trial that fills its disk on a small one of its own."""
-    folder.mkdir(parents=True)
-    if strike.fault != "full":
-        yield
-        return
-    _mount("-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder))
-    try:
-        yield
-    finally:
-        _unmount(folder)
-
-
-@contextmanager
-def _full_disk(strike: Strike, repository: Repository) -> Iterator[None]:
-    if strike.fault != "full":
-        yield
-        return
-    folder = repository.folder.parent
-    used = shutil.disk_usage(folder).used
-    _mount("-o", f"remount,size={used + strike.bytes}", str(folder))
-    try:
-        yield
-    finally:
-        _mount("-o", "remount,size=64m", str(folder))
-
-
-@contextmanager
-def _read_only(strike: Strike, repository: Repository) -> Iterator[None]:
-    """Take away the right to write to a folder; from root, who may all, by a mount."""
-    if not strike.place:
-        yield
-        return
-    folder = repository.folder / strike.place
-    folder.mkdir(exist_ok=True)
-    if os.geteuid():
-        folder.chmod(0o555)
-    else:
-        _mount("--bind", str(folder), str(folder))
-        _mount("-o", "remount,ro,bind", str(folder))
-    try:
-        yield
-    finally:
-        if os.geteuid():
-            folder.chmod(0o755)
-        else:
-            _unmount(folder)
-
-
-def _mount(*arguments: str) -> None:
-    done = subprocess.run(["mount", *arguments], capture_output=True, text=True)
-    if done.returncode:
-        raise NotPossibleError(f"mounting is not possible here: {done.stderr.strip()}")
-
-
-def _unmount(folder: Path) -> None:
-    subprocess.run(["umount", str(folder)], check=True, capture_output=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from soak.disk import NotPossibleError
 from soak.ground import Ground, make_ground
 from soak.plan import EVERYTHING, FAULTS, Strike, draw
-from soak.trial import NotPossibleError, Outcome, run
+from soak.trial import Outcome, run
 
 pytestmark = pytest.mark.pipeline
 
