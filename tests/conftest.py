@@ -12,11 +12,15 @@ import numpy as np
 import pytest
 import soundfile
 from clone import REPOSITORY, Clone, make_clone, make_small
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # The machines are shared and uneven: how long an example takes says nothing. The same examples in
 # every run, so that a failure is seen by all.
 settings.register_profile("timbre", deadline=None, derandomize=True)
+# For .ci/mutants: that a law is broken is enough, by which smallest example is not asked.
+settings.register_profile(
+    "mutants", settings.get_profile("timbre"), phases=[Phase.explicit, Phase.generate]
+)
 settings.load_profile("timbre")
 
 

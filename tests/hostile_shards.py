@@ -130,6 +130,13 @@ def shared_chunk(path: Path) -> None:
     log_mel(shape=(1 << 40, *SHAPE), maxshape=(None, *SHAPE))(path)
 
 
+def never_written_beside_much(path: Path) -> None:
+    """Declare windows that are not there in a file that is large enough to hold them."""
+    log_mel()(path)
+    with h5py.File(path, "r+", libver="v110") as file:
+        file["more"] = np.ones(1 << 16)
+
+
 def made_by(text: str) -> Make:
     return with_attribute(
         "made_by", lambda file: file.attrs.__setitem__("made_by", np.bytes_(text))
@@ -174,6 +181,8 @@ def beside(other: ShardIndex) -> Make:
 
 ROW_A, ROW_B = (b"a.wav", b"0" * 64, 1), (b"b.wav", b"0" * 64, 1)
 ENDLESS = 1 << 40
+NOT_SAID = r"\(it does not say what made it\)"
+NO_TEXT = r"\(clip_id is no text\)"
 LINK, OTHERWISE, MORE = "link to elsewhere", "stored in another way", "more than the file holds"
 SHARDS: Cases = {
     "a pickle": (
@@ -224,6 +233,7 @@ SHARDS: Cases = {
         MORE,
     ),
     "spectrograms never written": (log_mel(), MORE),
+    "spectrograms never written beside much else": (never_written_beside_much, MORE),
     "spectrograms without checksum": (
         written("log_mel", shape=(2, *SHAPE), dtype=np.float16, chunks=(1, *SHAPE)),
         OTHERWISE,
@@ -265,16 +275,29 @@ SHARDS: Cases = {
     ),
     "clips with text of any length": (
         clips([ROW_A, ROW_B], [("clip_id", h5py.string_dtype()), *CLIP[1:]], fletcher32=False),
-        "no text",
+        NO_TEXT,
     ),
-    "clips with references": (references, "no text"),
+    "clips with references": (references, NO_TEXT),
     "clips with another column": (
         clips([(*ROW_A, 1), (*ROW_B, 1)], [*CLIP, ("code", "i4")]),
         "clips is",
     ),
+    "clips whose names are called otherwise": (
+        clips([ROW_A, ROW_B], [("name", "S5"), *CLIP[1:]]),
+        "clips is",
+    ),
+    "clips in rows and columns": (
+        with_dataset(
+            "clips",
+            lambda f: f.create_dataset(
+                "clips", data=np.array([[ROW_A, ROW_B]], CLIP), chunks=(1, 2), fletcher32=True
+            ),
+        ),
+        "clips is",
+    ),
     "clips with numbers for names": (
         clips([(1, b"0" * 64, 1)] * 2, [("clip_id", "i4"), *CLIP[1:]]),
-        "no text",
+        NO_TEXT,
     ),
     "clips with long numbers": (
         clips([ROW_A, ROW_B], [*CLIP[:2], ("n_windows", "<i8")]),
@@ -287,7 +310,7 @@ SHARDS: Cases = {
     "a negative number of windows": (clips([(b"a", b"", -1), (b"b", b"", 3)]), "not the 2 windows"),
     "fewer windows than there are": (clips([ROW_A]), "not the 2 windows"),
     "windows without end": (clips([ROW_A, (b"b", b"", 2**31 - 1)]), "not the 2 windows"),
-    "a clip twice": (clips([ROW_A, ROW_A]), "twice"),
+    "a clip twice": (clips([ROW_A, ROW_A]), r"\(a clip stands in it twice\)"),
     "a name that is no text": (clips([ROW_A, (b"\xff\xfe", b"", 1)]), "utf-8"),
     "another format": (put_attribute("format", 99), "not a shard of format 3"),
     "an older format": (put_attribute("format", 1), "not a shard of format 3"),
@@ -296,8 +319,8 @@ SHARDS: Cases = {
     "a list of formats": (put_attribute("format", [2, 2]), r"its format is int64, \(2,\)"),
     "no settings": (with_attribute("made_by", lambda _: None), "made_by"),
     "settings that are no JSON": (made_by("{"), ""),
-    "settings that are a list": (made_by("[]"), "does not say what made it"),
-    "settings in settings": (made_by('{"code": {}}'), "does not say what made it"),
+    "settings that are a list": (made_by("[]"), NOT_SAID),
+    "settings in settings": (made_by('{"code": {}}'), NOT_SAID),
     "settings nested without end": (made_by("[" * 60_000), "recursion"),
     "settings of huge size": (
         put_attribute("made_by", np.bytes_("[" * (2 << 20))),

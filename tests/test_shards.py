@@ -13,6 +13,7 @@ from shard_files import read_log_mel, write_shard
 
 from timbre import shards
 from timbre.problems import InputError
+from timbre.shard_layout import MOST_ATTRIBUTE
 from timbre.shards import (
     MAX_OPEN,
     Attributes,
@@ -75,6 +76,14 @@ def test_same_content_gives_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
+@pytest.mark.parametrize("n_windows", [[], [1, 2]])
+def test_no_time_is_written(tmp_path: Path, n_windows: list[int]) -> None:
+    write_shard(tmp_path / "s.h5", *numbered(n_windows))
+    with h5py.File(tmp_path / "s.h5") as file:
+        layouts = [file[name].id.get_create_plist() for name in ("log_mel", "clips")]
+        assert [layout.get_obj_track_times() for layout in layouts] == [False, False]
+
+
 @pytest.mark.parametrize("shape", [SHAPE, LARGE])
 @pytest.mark.parametrize("n_windows", [[200], [1] * 200, [1] * 30 + [70, 0, 3, 97]])
 def test_the_pieces_that_are_written_change_no_byte(
@@ -111,13 +120,19 @@ def test_few_windows_wait_in_memory(tmp_path: Path) -> None:
             most = max(most, sum(window() is not None for window in made))
 
     shards.write_shard(tmp_path / "s.h5", ATTRIBUTES, SHAPE, clips())
-    assert 1 < most <= shards.WRITE_WINDOWS
+    assert 1 < most < shards.WRITE_WINDOWS
     assert read_index(tmp_path / "s.h5").n_windows == [1] * 500
 
 
 def test_content_is_id_and_audio_of_each_clip() -> None:
     index, _ = shard(["a", "b"], [1, 2])
     assert index.content() == (("a", index.audio_sha256[0]), ("b", index.audio_sha256[1]))
+
+
+def test_an_index_that_lacks_an_audio_has_no_content() -> None:
+    index = ShardIndex(ATTRIBUTES, ["a", "b"], ["0" * 64], [1, 1], SHAPE)
+    with pytest.raises(ValueError, match="shorter"):
+        index.content()
 
 
 def test_rows_are_consecutive_ranges() -> None:
@@ -257,6 +272,20 @@ def test_a_shard_of_the_first_format_is_refused(tmp_path: Path) -> None:
         file.attrs["format"] = 1
     with pytest.raises(InputError, match=r"s\.h5: not a shard of format 3: delete it and run dvc"):
         read_index(tmp_path / "s.h5")
+
+
+@pytest.mark.parametrize("too_many", [0, 1])
+def test_what_made_a_shard_is_read_up_to_a_mebibyte(tmp_path: Path, too_many: int) -> None:
+    path = tmp_path / "s.h5"
+    write_shard(path, *numbered([1]))
+    with h5py.File(path, "r+", libver="v110") as file:
+        del file.attrs["made_by"]
+        file.attrs["made_by"] = np.bytes_("{}".ljust(MOST_ATTRIBUTE + too_many))
+    if too_many:
+        with pytest.raises(InputError, match="its made_by is"):
+            read_index(path)
+    else:
+        assert read_index(path).attributes == {}
 
 
 def test_any_flipped_byte_is_found_or_changes_nothing(tmp_path: Path) -> None:

@@ -210,6 +210,14 @@ def test_a_hash_places_a_clip_in_every_version_alike() -> None:
     assert hashed(nameless, SHARES_ARRAY, 7).tolist() == NAMELESS_PARTS
 
 
+def test_a_hash_on_the_bound_of_two_parts_belongs_to_the_upper(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("timbre.splits.unit_hash", lambda text: float(text.split(":")[1]))
+    clips = clips_of(["a"] * 4, ["0", "0.25", "0.5", "0.75"])
+    assert hashed(clips, np.array([0.5, 0.25, 0.25]), 0).tolist() == [0, 0, 1, 2]
+
+
 def test_hashed_shares_come_near_with_many_groups() -> None:
     parts = hashed(clips_of(["a"] * 5000), SHARES_ARRAY, 0)
     assert np.abs(np.bincount(parts) / 5000 - SHARES).max() < 0.02
@@ -256,6 +264,31 @@ def test_column_without_val_takes_it_from_train_and_leaves_test_alone(groups_who
     n_audio, n_group = leaks(clips, found)
     assert n_audio == 0
     assert (n_group == 0) == groups_whole
+
+
+@pytest.mark.parametrize("groups_whole", [True, False])
+def test_the_val_that_column_takes_has_its_share_of_every_class(groups_whole: bool) -> None:
+    clips = corpus(4, 40).assign(split="train")
+    clips["sha256"] = clips["clip_id"]
+    clips.loc[::7, "split"] = "test"
+    if groups_whole:
+        clips["group"] = clips["clip_id"]
+    val = official(clips, SHARES_ARRAY, 0)[clips["split"] == "train"] == 1
+    shares = pd.Series(val).groupby(clips["label"][clips["split"] == "train"].array).mean()
+    assert shares.to_numpy() == pytest.approx(0.15 / 0.85, abs=0.005)
+
+
+def test_the_seed_decides_the_val_that_column_takes() -> None:
+    clips = clips_of(["a", "b"] * 40, split=["train"] * 60 + ["test"] * 20)
+    first, again, other = (official(clips, SHARES_ARRAY, n).tolist() for n in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+def test_column_takes_val_from_a_group_that_the_table_itself_tears() -> None:
+    clips = clips_of(["a"] * 20, ["studio"] * 20, split=["train"] * 17 + ["test"] * 3)
+    clips["sha256"] = clips["clip_id"]
+    assert np.bincount(official(clips, SHARES_ARRAY, 0)).tolist() == [14, 3, 3]
 
 
 def test_column_keeps_a_val_that_is_there_however_small() -> None:
@@ -315,6 +348,23 @@ def test_no_clips_are_a_problem_not_a_crash(method: Method) -> None:
     assert problems_of(clips_of([]), method) == [
         "there are no clips to split: add rows to the table"
     ]
+
+
+def test_no_clips_are_a_problem_of_folds_too() -> None:
+    assert problems_of(clips_of([]), "random", n_folds=3) == [
+        "there are no clips to split: add rows to the table"
+    ]
+
+
+def test_a_single_clip_is_too_few_for_folds() -> None:
+    (line,) = problems_of(clips_of(["a"]), "random", n_folds=3)
+    assert line.endswith(": use fewer folds")
+
+
+def test_as_many_clips_as_folds_are_enough() -> None:
+    splits = [fold_clips(clips_of(["a"] * 3), "random", 3, fold, 0) for fold in range(3)]
+    assert [sorted(split) for split in splits] == [["test", "train", "val"]] * 3
+    assert sorted(split.tolist().index("test") for split in splits) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("method", "n_folds"), [*product(DEALT, [3]), ("grouped", 5)])
