@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Threads that wait for each other on a busy machine make tiny networks a hundred times slower. Set
 # before anything imports a library that reads it; the stages that tests start inherit it.
@@ -13,6 +14,9 @@ import pytest
 import soundfile
 from clone import REPOSITORY, Clone, make_clone, make_small
 from hypothesis import Phase, settings
+
+if TYPE_CHECKING:
+    from small_model import Trained
 
 # The machines are shared and uneven: how long an example takes says nothing. The same examples in
 # every run, so that a failure is seen by all.
@@ -101,3 +105,15 @@ def real_data() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture(scope="session", params=["all", "first"])
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> "Trained":
+    """Return a small trained model that hears all windows of a clip, then one of the first."""
+    from small_model import train  # it imports torch: not for each file of tests
+
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp(request.param)
+        patch.chdir(folder)
+        patch.setenv("TIMBRE_JOBS", "1")
+        return train(folder, request.param)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from timbre.audio import AudioError, FileError, Waveform, load, mix_to_mono, resample
+from timbre.audio import AudioError, FileError, Waveform, load, mix_to_mono, resample, stream
 
 
 def tone(sample_rate: int, seconds: float = 0.5) -> Waveform:
@@ -51,6 +51,32 @@ def test_the_pieces_that_are_read_change_no_sample(
     for samples in (1, 1000, 4000):
         monkeypatch.setattr("timbre.audio.BLOCK_SAMPLES", samples)
         assert load(tmp_path / "a.wav", 8000, max_seconds).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 11_025])
+@pytest.mark.parametrize("samples", [7, 1000, 4000, 1 << 20])
+def test_a_stream_brings_what_load_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, samples: int, sample_rate: int
+) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(8000), 8000)
+    monkeypatch.setattr("timbre.audio.BLOCK_SAMPLES", samples)
+    pieces = list(stream(tmp_path / "a.wav", sample_rate))
+    assert all(piece.size for piece in pieces)
+    assert np.concatenate(pieces).tobytes() == load(tmp_path / "a.wav", sample_rate).tobytes()
+    assert len(pieces) == 1 or samples < 4000
+
+
+def test_a_stream_finds_what_load_finds(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(0), 8000)
+    soundfile.write(tmp_path / "b.wav", np.zeros(1), 384_000)
+    soundfile.write(tmp_path / "c.wav", np.array([0, np.nan]), 8000, subtype="FLOAT")
+    (tmp_path / "d.wav").write_text("text")
+    for name in "abcd":
+        with pytest.raises(AudioError) as of_load:
+            load(tmp_path / f"{name}.wav", 1000)
+        with pytest.raises(AudioError) as of_stream:
+            list(stream(tmp_path / f"{name}.wav", 1000))
+        assert str(of_stream.value) == str(of_load.value)
 
 
 @pytest.mark.parametrize("name", ["a.ogg", "a.mp3", "a.opus"])

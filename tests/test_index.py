@@ -8,8 +8,9 @@ from clone import REPOSITORY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from timbre.audio_tree import list_tree
 from timbre.corpus import resolve_paths
-from timbre.index import index_rows, list_tree, main, write_index
+from timbre.index import index_rows, main, write_index
 from timbre.problems import InputError
 from timbre.table import read_table
 

@@ -1,7 +1,7 @@
+import itertools
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,127 +9,16 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-import yaml
-from conftest import write_wav
-from torch import nn
+from small_model import Trained
 
-from stages import encode_labels, extract_spectrograms
 from timbre import features, predict
-from timbre.answers import Floats
 from timbre.audio import Waveform
-from timbre.clips import read_classes, read_clips
-from timbre.confidence import measure_confidence
-from timbre.dataset import SpectrogramDataset, find_windows, load_dataset, mean_and_std
-from timbre.layers import Network
-from timbre.model_file import ModelCard, load_model, save_model
-from timbre.networks import build_network
+from timbre.model_file import load_model, save_model
 from timbre.predict import Classifier
-from timbre.prediction import ask
 from timbre.problems import InputError
-from timbre.shards import read_index, shard_paths
+from timbre.timeline import Segment, merge
 
 REPOSITORY = Path(__file__).parent.parent
-EXTRACT: dict[str, Any] = {
-    "sample_rate": 8000,
-    "window_seconds": 0.25,
-    "windows": "all",
-    "window_hop_seconds": 0.125,
-    "n_fft": 256,
-    "hop_length": 100,
-    "n_mels": 16,
-    "fmin": 50.0,
-    "fmax": None,
-    "top_db": 80.0,
-    "n_shards": 3,
-}
-SIZES: dict[str, Any] = {
-    "n_classes": 3,
-    "n_mels": 16,
-    "channels": [4, 8],
-    "stride": 1,
-    "pool": 2,
-    "hidden": [8],
-    "dropout": 0.1,
-}
-# Seconds, Hz and channels of three clips a class: shorter than a window, of more windows than are
-# taken at a time, resampled, mixed.
-RECORDINGS = ((0.1, 8000, 1), (4.7, 8000, 1), (0.6, 11_025, 2))
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained model, its clips, and what `evaluate` would score for them."""
-
-    model: Path
-    clips: list[Path]
-    probs: Floats
-    known: Floats
-
-
-@pytest.fixture(scope="module", params=["all", "first"])
-def trained(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Trained]:
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp(request.param)
-        patch.chdir(folder)
-        patch.setenv("TIMBRE_JOBS", "1")
-        yield train(folder, request.param)
-
-
-def train(folder: Path, windows: str) -> Trained:
-    corpus, clips, labels = folder / "corpus", folder / "clips.csv", folder / "labels.json"
-    write_corpus(corpus)
-    data = {
-        "root": "corpus",
-        "table": "",
-        "audio": "",
-        "allow_outside": False,
-        "bad_audio": "fail",
-        "max_quarantined": 0.0,
-    }
-    extract = EXTRACT | {"windows": windows}
-    Path("params.yaml").write_text(yaml.safe_dump({"data": data, "extract": extract}))
-    encode_labels.main(corpus, clips, labels, folder / "bad.csv")
-    shards, quarantine = folder / "spectrograms", folder / "quarantine.csv"
-    extract_spectrograms.main(corpus, clips, folder / "bad.csv", shards, quarantine)
-    table = read_clips(clips)
-    found = find_windows(folder / "spectrograms", table.clip_id.tolist())
-    dataset = load_dataset(found, table.target.to_numpy())
-    network = fit(dataset)
-    temperature, rejection = measure_confidence(network, dataset, dataset, 5)
-    features = read_index(shard_paths(folder / "spectrograms")[0]).attributes
-    classes, written = read_classes(labels), "0" * 64
-    card = ModelCard(classes, "cnn", SIZES, features, {}, written, temperature, rejection)
-    save_model(folder / "m.safetensors", network, card)
-    paths = [corpus / path for path in table.path]
-    answers = ask(network, dataset, batch_size=5).of_clips(temperature)
-    return Trained(folder / "m.safetensors", paths, answers.probs, rejection.scores(answers))
-
-
-def write_corpus(corpus: Path) -> None:
-    rows = ["FilePath,Class"]
-    for seed, label in enumerate(("low", "middle", "high")):
-        for n, (seconds, rate, n_channels) in enumerate(RECORDINGS):
-            path = write_wav(corpus / label / f"{n}.wav", seconds, rate, 10 * seed + n, n_channels)
-            samples, _ = soundfile.read(path, always_2d=True)
-            tone = np.sin(2 * np.pi * 300 * 3**seed * np.arange(len(samples)) / rate)
-            soundfile.write(path, samples + 0.1 * tone[:, None], rate, subtype="PCM_16")
-            rows.append(f"{label}/{n}.wav,{label}")
-    (corpus / "filespaths.csv").write_text("\n".join(rows) + "\n")
-
-
-def fit(dataset: SpectrogramDataset) -> Network:
-    torch.manual_seed(0)
-    network = build_network("cnn", **SIZES)
-    network.normalise.set_statistics(*mean_and_std(dataset))
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
-    log_mel, targets = dataset.read(torch.arange(len(dataset)))
-    for _ in range(40):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(network(log_mel.float()), targets).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    return network.eval()
 
 
 def test_an_answer_is_what_evaluate_scores(trained: Trained) -> None:
@@ -223,6 +112,65 @@ def test_silence_has_an_answer_too(trained: Trained) -> None:
     assert probs.sum() == pytest.approx(1)
 
 
+# Long recordings.
+
+
+def recording(folder: Path, seconds: float) -> tuple[Path, Waveform]:
+    """Write half a second of each class in turn."""
+    time = np.arange(round(8000 * seconds)) / 8000
+    noise = np.random.default_rng(3).uniform(-0.1, 0.1, len(time))
+    tones = 0.1 * np.sin(2 * np.pi * 300 * 3 ** (2 * time // 1 % 3) * time)
+    samples = (noise + tones).astype(np.float32)
+    soundfile.write(folder / "long.wav", samples, 8000, subtype="FLOAT")
+    return folder / "long.wav", samples
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.25, 0.3, 3.07])
+@pytest.mark.parametrize("hop", [None, 0.25, 0.1])
+def test_a_timeline_is_told_without_gaps_from_start_to_end(
+    trained: Trained, tmp_path: Path, seconds: float, hop: float | None
+) -> None:
+    path, samples = recording(tmp_path, seconds)
+    found = Classifier.load(trained.model).timeline(path, hop)
+    assert found[0].start == 0
+    assert found[-1].end == pytest.approx(len(samples) / 8000)
+    assert [s.end for s in found[:-1]] == [s.start for s in found[1:]]
+    assert all(a.label != b.label for a, b in itertools.pairwise(found))
+
+
+def test_windows_side_by_side_are_told_as_clips_are(trained: Trained, tmp_path: Path) -> None:
+    path, samples = recording(tmp_path, 2.5)
+    classifier = Classifier.load(trained.model)
+    answers = [classifier.answer_of(piece, 8000) for piece in samples.reshape(10, 2000)]
+    alone = [
+        Segment(0.25 * n, 0.25 * (n + 1), a.label, a.probs.max()) for n, a in enumerate(answers)
+    ]
+    found, expected = classifier.timeline(path, 0.25), merge(alone)
+    assert [(s.start, s.label) for s in found] == [(s.start, s.label) for s in expected]
+    np.testing.assert_allclose(
+        [s.confidence for s in found], [s.confidence for s in expected], atol=1e-5
+    )
+    assert len(found) > 1
+
+
+def test_a_timeline_does_not_depend_on_how_much_is_read_at_a_time(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = recording(tmp_path, 3.07)
+    classifier = Classifier.load(trained.model)
+    expected = classifier.timeline(path)
+    monkeypatch.setattr("timbre.audio.BLOCK_SAMPLES", 700)
+    monkeypatch.setattr(predict, "WINDOWS_AT_A_TIME", 3)
+    found = classifier.timeline(path)
+    assert [(s.start, s.label) for s in found] == [(s.start, s.label) for s in expected]
+
+
+@pytest.mark.parametrize("hop", [0.0, -1.0, 0.26, float("nan")])
+def test_a_hop_that_leaves_gaps_is_refused(trained: Trained, hop: float) -> None:
+    with pytest.raises(InputError, match=rf"hop: {hop} s, not above 0 and up to 0.25 s"):
+        Classifier.load(trained.model).timeline(trained.clips[0], hop)
+
+
 # What goes wrong.
 
 
@@ -242,6 +190,9 @@ def test_files_without_usable_audio_are_named(trained: Trained, tmp_path: Path) 
     for path, reason in said.items():
         with pytest.raises(InputError) as caught:
             classifier.probs(path)
+        assert caught.value.problems == [f"{path}: {reason}"]
+        with pytest.raises(InputError) as caught:
+            classifier.timeline(path)
         assert caught.value.problems == [f"{path}: {reason}"]
 
 

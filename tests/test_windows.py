@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timbre.windows import Windowing, cut, window_starts
+from timbre.windows import Windowing, cut, stream_windows, window_starts
 
 
 def test_a_short_clip_gives_one_window() -> None:
@@ -49,3 +49,15 @@ def test_a_short_clip_is_padded_with_silence() -> None:
 def test_windows_are_the_clips_own_samples() -> None:
     waveform = np.arange(10, dtype=np.float32)
     assert cut(waveform, [0, 5], 5).tolist() == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+
+
+@given(st.integers(1, 60), st.lists(st.integers(0, 50), min_size=1, max_size=20), st.data())
+def test_windows_of_a_stream_are_those_of_the_whole_whatever_its_pieces_are(
+    window: int, lengths: list[int], data: st.DataObject
+) -> None:
+    hop = data.draw(st.integers(1, window))
+    waveform = np.arange(1, sum(lengths) + 1, dtype=np.float32)
+    pieces = np.split(waveform, np.cumsum(lengths)[:-1])
+    heard = np.stack(list(stream_windows(pieces, window, hop)))
+    expected = cut(waveform, window_starts(len(waveform), window, hop), window)
+    assert heard.tolist() == expected.tolist()

@@ -1,6 +1,7 @@
 """From an audio file to a mono waveform at the wanted rate."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -31,16 +32,30 @@ def load(path: Path, sample_rate: int, max_seconds: float | None = None) -> Wave
     Returns a float32 waveform `(n_samples,)`, full scale at 1. Its length is checked before memory
     is taken for it. Raises AudioError, and FileError where the file cannot be read.
     """
-    try:
-        with soundfile.SoundFile(path) as file:
-            limit = None if max_seconds is None else round(max_seconds * file.samplerate)
-            blocks = _bounded(_mono_blocks(file, limit), file.samplerate, sample_rate)
-            waveform = _resampled(blocks, file.samplerate, sample_rate)
-    except soundfile.LibsndfileError as error:
-        kind = FileError if error.code == SYSTEM_ERROR else AudioError
-        raise kind(f"cannot be decoded ({error.error_string.rstrip('.')})") from None
+    with _opened(path) as file:
+        limit = None if max_seconds is None else round(max_seconds * file.samplerate)
+        blocks = _bounded(_mono_blocks(file, limit), file.samplerate, sample_rate)
+        pieces = list(_resampled(blocks, file.samplerate, sample_rate))
+    waveform = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
     _check(waveform, sample_rate)
     return waveform
+
+
+def stream(path: Path, sample_rate: int) -> Iterator[Waveform]:
+    """Decode a file of any length piece by piece, at `sample_rate` in Hz.
+
+    The pieces `(n_samples,)`, of some millions at most, are together what `load` returns. Raises
+    what it raises, at the piece in question.
+    """
+    with _opened(path) as file:
+        n_pieces = 0
+        for piece in _resampled(_mono_blocks(file, None), file.samplerate, sample_rate):
+            if piece.size:
+                _check(piece, sample_rate)
+                n_pieces += 1
+                yield piece
+    if not n_pieces:
+        _check(np.zeros(0, np.float32), sample_rate)
 
 
 def resample(waveform: Waveform, source_rate: int, sample_rate: int) -> Waveform:
@@ -92,18 +107,33 @@ def _bounded(blocks: Iterator[Waveform], source_rate: int, sample_rate: int) -> 
         yield block
 
 
-def _resampled(blocks: Iterator[Waveform], source_rate: int, sample_rate: int) -> Waveform:
+def _resampled(
+    blocks: Iterator[Waveform], source_rate: int, sample_rate: int
+) -> Iterator[Waveform]:
     first = next(blocks, np.zeros(0, np.float32))
     second = next(blocks, None)
     if second is None:
         if not len(first):
             raise AudioError("holds no samples")
-        return resample(first, source_rate, sample_rate)
+        yield resample(first, source_rate, sample_rate)
+        return
     # The same samples, but of the source only one block at a time lies in memory.
-    stream = soxr.ResampleStream(source_rate, sample_rate, 1, dtype="float32", quality="HQ")
-    pieces = [stream.resample_chunk(first), stream.resample_chunk(second)]
-    pieces += [stream.resample_chunk(block) for block in blocks]
-    return np.concatenate([*pieces, stream.resample_chunk(np.zeros(0, np.float32), last=True)])
+    resampler = soxr.ResampleStream(source_rate, sample_rate, 1, dtype="float32", quality="HQ")
+    for block in (first, second):
+        yield resampler.resample_chunk(block)
+    for block in blocks:
+        yield resampler.resample_chunk(block)
+    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    try:
+        with soundfile.SoundFile(path) as file:
+            yield file
+    except soundfile.LibsndfileError as error:
+        kind = FileError if error.code == SYSTEM_ERROR else AudioError
+        raise kind(f"cannot be decoded ({error.error_string.rstrip('.')})") from None
 
 
 def _check(waveform: Waveform, sample_rate: int) -> None:

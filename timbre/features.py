@@ -1,7 +1,7 @@
 """How a waveform becomes what a network was trained on, as model files and shards record it."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,9 +54,11 @@ class Features(Windowing):
         starts = self.starts(len(waveform), rate)
         for begin in range(0, len(starts), WINDOWS_AT_A_TIME):
             some = starts[begin : begin + WINDOWS_AT_A_TIME]
-            pieces = cut(waveform, some, self.samples(rate))
-            log_mels = [self.front_end(piece).astype(np.float16) for piece in pieces]
-            yield np.stack(log_mels)[:, None]
+            yield self.spectrograms(list(cut(waveform, some, self.samples(rate))))
+
+    def spectrograms(self, windows: Sequence[Waveform]) -> npt.NDArray[np.float16]:
+        """Return the log-mels of windows, `(n, 1, n_mels, n_frames)`."""
+        return np.stack([self.front_end(piece).astype(np.float16) for piece in windows])[:, None]
 
 
 def n_frames(n_samples: int, hop_length: int) -> int:

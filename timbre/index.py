@@ -2,25 +2,16 @@
 
 import argparse
 import csv
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 from timbre.atomic import replacing
+from timbre.audio_tree import list_tree
 from timbre.problems import InputError
 from timbre.table import TABLE_NAMES, capped
 
-# What libsndfile reads, by the names that such files have.
-AUDIO_SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("wav", "wave", "w64", "rf64", "flac", "ogg", "oga", "opus"),
-        *("mp3", "aif", "aiff", "aifc", "au", "snd", "caf"),
-    )
-)
 MAX_NAMED = 5  # examples in one line
 INTERRUPTED = 130  # the shell's exit code for SIGINT
 
@@ -34,34 +25,6 @@ examples:
   python -m timbre.index data/mine/Dataset --output data/mine/filespaths.csv
       for a table beside the audio folder, with data.audio: Dataset in params.yaml
 """
-
-
-class Tree(NamedTuple):
-    """What lies below a folder, as sorted posix paths relative to it."""
-
-    audio: list[str]
-    skipped: list[str]  # files that are not audio by their name, and links to folders
-
-
-def list_tree(folder: Path) -> Tree:
-    """List what lies below `folder`; hidden files and folders are left out.
-
-    Raises InputError for a folder that cannot be read.
-    """
-    audio: list[str] = []
-    skipped: list[str] = []
-    for parent, folders, names in os.walk(folder, onerror=_unreadable):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        below = Path(parent).relative_to(folder)
-        # Links to folders are not followed: they may lead in circles.
-        skipped += [
-            (below / name).as_posix() for name in folders if (folder / below / name).is_symlink()
-        ]
-        for name in names:
-            if not name.startswith("."):
-                is_audio = Path(name).suffix.lower() in AUDIO_SUFFIXES
-                (audio if is_audio else skipped).append((below / name).as_posix())
-    return Tree(sorted(audio), sorted(skipped))
 
 
 def index_rows(audio: Sequence[str]) -> list[list[str]]:
@@ -129,10 +92,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     return 0
-
-
-def _unreadable(error: OSError) -> None:
-    raise InputError(f"{error.filename}: cannot be read: {error.strerror}")
 
 
 def _name_problems(path: str) -> list[str]:

@@ -12,21 +12,25 @@ Imports nothing that is slow but torch: a program that asks once pays for each i
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import soundfile
 import torch
 
 from timbre.answers import Answers, ClipAnswers, Floats
-from timbre.audio import AudioError, Waveform, load, resample
+from timbre.audio import AudioError, Waveform, load, resample, stream
 from timbre.device import choose_device
-from timbre.features import Features, read_features
+from timbre.features import WINDOWS_AT_A_TIME, Features, read_features
 from timbre.layers import Network
 from timbre.model_file import ModelCard, load_model
 from timbre.problems import InputError
 from timbre.rejection import UNKNOWN
+from timbre.timeline import Segment, cells, merge
+from timbre.windows import stream_windows, window_starts
 
 FEW_WINDOWS = 4  # so quickly answered by one thread that waking the others takes longer
 
@@ -95,11 +99,9 @@ class Classifier:
 
         Raises InputError, which names the file, if it holds no usable audio.
         """
-        if not path.is_file():
-            raise InputError(f"{path}: no such file")
         rate = self.features.front_end.sample_rate
         try:
-            waveform = load(path, rate, self.features.heard_seconds())
+            waveform = load(_existing(path), rate, self.features.heard_seconds())
         except AudioError as error:
             raise InputError(f"{path}: {error}") from None
         return self._answer(waveform)
@@ -114,6 +116,56 @@ class Classifier:
         heard = waveform if seconds is None else waveform[: round(seconds * sample_rate)]
         heard = np.ascontiguousarray(heard, np.float32)
         return self._answer(resample(heard, sample_rate, self.features.front_end.sample_rate))
+
+    def hears_part_of(self, path: Path) -> bool:
+        """Tell whether an audio file is longer than what `answer` hears of it."""
+        seconds = self.features.heard_seconds()
+        return seconds is not None and soundfile.info(path).duration > seconds
+
+    def timeline(self, path: Path, hop_seconds: float | None = None) -> list[Segment]:
+        """Return who or what is heard in a recording of any length, from its start to its end.
+
+        A window is asked each `hop_seconds` (None: half a window); where windows overlap, the mean
+        of their answers counts. Raises InputError, which names the file, if its audio is unusable.
+        """
+        rate = self.features.front_end.sample_rate
+        window = self.features.samples(rate)
+        most = self.features.window_seconds
+        wanted = most / 2 if hop_seconds is None else hop_seconds
+        hop = round(wanted * rate) if 0 < wanted <= most else 0
+        if not 0 < hop <= window:
+            raise InputError(f"hop: {hop_seconds} s, not above 0 and up to {most:g} s")
+        counted = _Counted(stream(_existing(path), rate))
+        try:
+            heard = list(self._ask_stream(stream_windows(counted, window, hop)))
+        except AudioError as error:
+            raise InputError(f"{path}: {error}") from None
+        starts = window_starts(counted.n_samples, window, hop)
+        return self._segments(heard, starts, window, counted.n_samples)
+
+    def _ask_stream(self, windows: Iterator[Waveform]) -> Iterator[tuple[Floats, Floats]]:
+        while some := list(islice(windows, WINDOWS_AT_A_TIME)):
+            yield self._ask_some(self.features.spectrograms(some))
+
+    def _segments(
+        self, heard: list[tuple[Floats, Floats]], starts: list[int], window: int, n_samples: int
+    ) -> list[Segment]:
+        logits, embeddings = (np.concatenate(parts) for parts in zip(*heard, strict=True))
+        cell, asked = cells(starts, window)
+        clips = Answers(logits[asked], embeddings[asked], cell).of_clips(self._card.temperature)
+        known = self._card.rejection.accepts(self._card.rejection.scores(clips))
+        seconds = np.array([*starts, n_samples]) / self.features.front_end.sample_rate
+        return merge(
+            [
+                Segment(
+                    start=float(seconds[place]),
+                    end=float(seconds[place + 1]),
+                    label=self.classes[row.argmax()] if known[place] else UNKNOWN,
+                    confidence=float(row.max()),
+                )
+                for place, row in enumerate(clips.probs)
+            ]
+        )
 
     def _answer(self, waveform: Waveform) -> Answer:
         clip, rejection = self._ask(waveform), self._card.rejection
@@ -143,6 +195,25 @@ class Classifier:
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"its network does not take its features ({reason})") from None
+
+
+class _Counted:
+    """Pieces of a waveform, and how many samples they had."""
+
+    def __init__(self, pieces: Iterator[Waveform]) -> None:
+        self._pieces = pieces
+        self.n_samples = 0
+
+    def __iter__(self) -> Iterator[Waveform]:
+        for piece in self._pieces:
+            self.n_samples += len(piece)
+            yield piece
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    return path
 
 
 def check_waveform(waveform: Waveform, sample_rate: int) -> None:

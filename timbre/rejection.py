@@ -119,11 +119,7 @@ def mahalanobis(clips: ClipAnswers, landmarks: Landmarks) -> Floats:
 
     The covariance is that about the class means, one for all classes.
     """
-    points = _wide(clips.embeddings) @ _wide(landmarks.within)
-    places = _wide(landmarks.means) @ _wide(landmarks.within)
-    # One class at a time: all at once would need n_classes times the memory of the embeddings.
-    distances = [np.square(points - place).sum(axis=1) for place in places]
-    return np.asarray(-np.min(distances, axis=0))
+    return np.asarray(-_distances(clips, landmarks).min(axis=1))
 
 
 def relative_mahalanobis(clips: ClipAnswers, landmarks: Landmarks) -> Floats:
@@ -134,6 +130,29 @@ def relative_mahalanobis(clips: ClipAnswers, landmarks: Landmarks) -> Floats:
     deviations = _wide(clips.embeddings) - _wide(landmarks.centre)
     background = np.square(deviations @ _wide(landmarks.overall)).sum(axis=1)
     return np.asarray(mahalanobis(clips, landmarks) + background)
+
+
+def mahalanobis_margin(clips: ClipAnswers, landmarks: Landmarks) -> Floats:
+    """By how much the second nearest class is farther than the nearest, in squared distances.
+
+    Twice the log of the two classes' likelihood ratio, as linear discriminant analysis has it:
+    a voice between two that are known is neither. At least two classes.
+    """
+    nearest = np.partition(_distances(clips, landmarks), 1, axis=1)
+    return np.asarray(nearest[:, 1] - nearest[:, 0])
+
+
+def relative_margin(clips: ClipAnswers, landmarks: Landmarks) -> Floats:
+    """The sum of `relative_mahalanobis` and `mahalanobis_margin`."""
+    return relative_mahalanobis(clips, landmarks) + mahalanobis_margin(clips, landmarks)
+
+
+def _distances(clips: ClipAnswers, landmarks: Landmarks) -> Floats:
+    """Return the squared Mahalanobis distances to all classes, `(n_clips, n_classes)`."""
+    points = _wide(clips.embeddings) @ _wide(landmarks.within)
+    places = _wide(landmarks.means) @ _wide(landmarks.within)
+    # One class at a time: all at once would need n_classes times the memory of the embeddings.
+    return np.stack([np.square(points - place).sum(axis=1) for place in places], axis=1)
 
 
 def _unit(vectors: Floats) -> Floats:
@@ -149,6 +168,6 @@ SCORES: dict[str, Callable[[ClipAnswers, Landmarks], Floats]] = {
     score.__name__: score
     for score in (
         *(max_probability, max_logit, energy, logit_norm),
-        *(cosine, mahalanobis, relative_mahalanobis),
+        *(cosine, mahalanobis, relative_mahalanobis, mahalanobis_margin, relative_margin),
     )
 }

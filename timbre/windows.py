@@ -1,5 +1,6 @@
 """Fixed-length pieces of a clip."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,24 @@ def window_starts(n_samples: int, window: int, hop: int) -> list[int]:
         return [0]
     last = n_samples - window
     return [*range(0, last, hop), last]
+
+
+def stream_windows(pieces: Iterable[Waveform], window: int, hop: int) -> Iterator[Waveform]:
+    """Yield the windows `(window,)` of a waveform that comes in pieces, whatever these are.
+
+    They are those of `window_starts` and `cut`; no more than a piece and a few of them lie in
+    memory. The hop must not be longer than the window.
+    """
+    heard, start = np.zeros(0, np.float32), 0  # of `heard` the next window
+    for piece in pieces:
+        heard = np.concatenate(
+            [heard[max(0, start - hop) :], piece]
+        )  # the last window may reach back
+        start = min(start, hop)
+        while len(heard) - start > window:
+            yield heard[start : start + window]
+            start += hop
+    yield cut(heard, [max(0, len(heard) - window)], window)[0]
 
 
 def cut(waveform: Waveform, starts: list[int], window: int) -> Waveform:
