@@ -113,6 +113,22 @@ def test_training_leaves_a_model_its_metrics_and_its_curves() -> None:
     assert not train_cnn.STAGING.exists()
 
 
+def test_curves_are_drawn_while_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr(curves, "draw", lambda epochs, *_: drawn.append(len(epochs)))
+    monkeypatch.setattr(train_cnn, "PICTURE_SECONDS", 0)
+    train()
+    assert drawn == [1, 2, 3, 3]
+
+
+def test_overfitting_is_told_with_its_first_epoch(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("timbre.training.overfitting_epoch", lambda _: 2)
+    train()
+    assert "train_cnn: overfitting from epoch 2: " in capsys.readouterr().out
+
+
 def test_the_same_seed_gives_the_same_bytes() -> None:
     train()
     first = [path.read_bytes() for path in TRAINED]
