@@ -33,7 +33,7 @@ from timbre.dataset import (
     map_dataset,
     mean_and_std,
 )
-from timbre.device import choose_device, choose_precision
+from timbre.device import choose_device, choose_precision, room_told
 from timbre.fingerprint import fingerprint_of
 from timbre.handover import deliver
 from timbre.model_file import ModelCard, save_model
@@ -127,7 +127,6 @@ def main(
     training = plan(params, network, len(classes), train, val, device, precision, changes)
     inputs = [*shard_paths(spectrograms), splits, labels, Path(__file__)]
     fingerprint = fingerprint_of(inputs, f"{params!r} {where}")
-
     drawn = time.monotonic()
 
     def show_epoch() -> None:
@@ -137,11 +136,13 @@ def main(
             draw_curves(training, curves_png)
             drawn = time.monotonic()
 
-    training.fit(STAGING / "checkpoint.safetensors", fingerprint, show_epoch)
-    curves.write_csv(training.epochs, curves_csv)  # again: a run may be killed just before this
-    draw_curves(training, curves_png)
-    network.load_state_dict(training.best_weights)
-    temperature, rejection = measure_confidence(network, train, val, params.batch_size)
+    size, lower = params.batch_size, "halve it, then lower train.memory_gb"
+    with room_told("train.batch_size", device, f"{size} windows at a time", lower):
+        training.fit(STAGING / "checkpoint.safetensors", fingerprint, show_epoch)
+        curves.write_csv(training.epochs, curves_csv)  # again: a run may be killed before this
+        draw_curves(training, curves_png)
+        network.load_state_dict(training.best_weights)
+        temperature, rejection = measure_confidence(network, train, val, size)
     summary = {
         **training.summary(),
         "parameters": n_parameters(network),
@@ -172,7 +173,9 @@ def load_split(
     targets = own.target.to_numpy()
     if table.n_bytes() > memory_gb * 1e9:
         return map_dataset(table, targets)
-    return load_dataset(table, targets, device)
+    lower = f"lower it below {table.n_bytes() / 1e9:.3g}, and they are read from disk"
+    with room_told("train.memory_gb", device, f"the windows of split {name}", lower):
+        return load_dataset(table, targets, device)
 
 
 def network_sizes(params: Train, n_classes: int, train: SpectrogramDataset) -> dict[str, Any]:

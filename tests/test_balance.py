@@ -130,3 +130,16 @@ def test_codes_are_names_only() -> None:
     targets, units = many_voices(0)
     renamed = deal(targets * 10 + 7, units * 3 + 1, SHARES, seed=0)
     np.testing.assert_array_equal(renamed, deal(targets, units, SHARES, seed=0))
+
+
+def test_a_climb_that_is_cut_short_tears_no_unit_and_is_no_worse_than_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    targets, units = many_voices(0)
+    equal, found = np.full(5, 1 / 5), []
+    for n_steps in (0, 500):
+        monkeypatch.setattr("timbre.balance.MOST_STEPS", n_steps)
+        parts = deal(targets, units, equal, seed=0)
+        assert len({*zip(units.tolist(), parts.tolist(), strict=True)}) == 150
+        found.append(badness(class_counts(parts, targets, 5), equal))
+    assert found[1] < found[0]

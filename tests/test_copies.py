@@ -1,6 +1,7 @@
 """Fingerprints, the search among them, and the stage that writes the pairs."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import h5py
@@ -111,6 +112,14 @@ def test_a_piece_that_is_too_short_is_not_compared() -> None:
     assert list(Index([part]).copies(part, 0)) == []
 
 
+def test_a_short_piece_in_common_makes_no_copy() -> None:
+    other = sound(1)
+    other[:, 100:140] = sound(0)[:, 100:140]
+    part = how().fingerprints(windows(sound(0), other))
+    assert Index([part])._compare(0, 1, 0) is None
+    assert list(Index([part]).copies(part, 0)) == []
+
+
 def test_the_order_of_the_windows_changes_no_pair() -> None:
     three = [sound(0), sound(1), sound(0) - 6]
     assert [(c.one, c.other) for c in search(*three)] == [(0, 2)]
@@ -154,15 +163,17 @@ def test_groups_are_joined_across_chains_and_named_by_the_first() -> None:
 
 
 def run(
-    log_mels: list[npt.NDArray[np.float64]], labels: str
+    log_mels: list[npt.NDArray[np.float64]], labels: str, names: str = "0123"
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Run the stage on one shard, whose clips are named 0.wav, 1.wav ..."""
-    names = [f"{n}.wav" for n in range(len(log_mels))]
-    sha256 = [f"{n:064d}" for n in range(len(names))]
-    index = ShardIndex(FEATURES, names, sha256, [1] * len(names), (N_MELS, N_FRAMES))
-    write_shard(Path("spectrograms") / shard_name(0), index, windows(*log_mels))
+    """Run the stage on one shard; a clip has as many windows as its name stands in `names`."""
+    windows_of = Counter(f"{name}.wav" for name in names[: len(log_mels)])
+    clips, sha256 = list(windows_of), [f"{n:064d}" for n in range(len(windows_of))]
+    log_mel = windows(*log_mels)
+    shape = log_mel.shape[1], log_mel.shape[2]
+    index = ShardIndex(FEATURES, clips, sha256, [*windows_of.values()], shape)
+    write_shard(Path("spectrograms") / shard_name(0), index, log_mel)
     rows = {name: "x" if kind == "str" else 1 for name, kind in CLIP_COLUMNS.items()}
-    table = pd.DataFrame([rows] * len(names)).assign(clip_id=names, label=list(labels))
+    table = pd.DataFrame([rows] * len(clips)).assign(clip_id=clips, label=list(labels))
     write_clips(table, Path("clips.csv"))
     main(*map(Path, ("spectrograms", "clips.csv", "copies.csv", "copies.json")))
     return read_copies(Path("copies.csv")), json.loads(Path("copies.json").read_text())
@@ -196,6 +207,31 @@ def test_a_corpus_without_copies_gives_an_empty_table(
     monkeypatch.chdir(tmp_path)
     pairs, counts = run([sound(0), sound(1)], "ab")
     assert len(pairs) == counts["pairs"] == 0
+
+
+def test_a_pair_and_its_offset_are_the_same_whatever_the_order_in_the_shards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    long = sound(0, 2 * N_FRAMES)
+    pairs, _ = run([long, long[:, 50:]], "aa", names="ab")
+    turned, _ = run([long[:, 50:], long], "aa", names="ba")
+    assert pairs["offset"].item() < 0
+    pd.testing.assert_frame_equal(turned, pairs)
+
+
+def test_a_clip_is_no_copy_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, counts = run([sound(0), sound(0), sound(1)], "ab", names="001")
+    assert (counts["clips"], counts["compared"], counts["pairs"]) == (2, 2, 0)
+
+
+def test_windows_too_short_to_tell_are_compared_with_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pairs, counts = run([sound(0)[:, :8], sound(0)[:, :8]], "ab")
+    assert (counts["clips"], counts["compared"], len(pairs)) == (2, 0, 0)
 
 
 def test_shards_whose_features_are_none_are_told(

@@ -42,6 +42,17 @@ def test_auto_precision_is_lower_only_where_the_cpu_gains(
     assert choose_precision("auto", torch.device("cpu")) == expected
 
 
+@pytest.mark.parametrize(("able", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_auto_precision_is_lower_where_a_gpu_does_not_emulate_it(
+    monkeypatch: pytest.MonkeyPatch, able: bool, expected: torch.dtype
+) -> None:
+    def supported(including_emulation: bool) -> bool:
+        return including_emulation or able
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert choose_precision("auto", torch.device("cuda")) == expected
+
+
 def test_a_named_precision_is_obeyed() -> None:
     assert choose_precision("bfloat16", torch.device("cpu")) == torch.bfloat16
     assert choose_precision("float32", torch.device("cpu")) == torch.float32

@@ -1,7 +1,11 @@
+import errno
+import os
 import subprocess
 import sys
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Never
 
 import pytest
 from clone import REPOSITORY
@@ -156,6 +160,33 @@ def test_a_problem_ends_the_command_with_one_line_and_code_1(
 ) -> None:
     assert main([str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"error: {tmp_path}: no audio found in its folders\n"
+
+
+def test_a_folder_that_cannot_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "cat/a.wav", "dog/b.wav")
+    scandir = os.scandir
+
+    def refuse(folder: str) -> Iterator[os.DirEntry[str]]:  # not by its mode: root may read all
+        if folder.endswith("dog"):
+            raise PermissionError(errno.EACCES, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert problems(tmp_path) == [f"{tmp_path}/dog: cannot be read: Permission denied"]
+    assert not (tmp_path / "filespaths.csv").exists()
+
+
+def test_an_interrupt_ends_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: Path) -> Never:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("timbre.index.list_tree", interrupted)
+    assert main([str(tmp_path)]) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
 
 
 def test_help_shows_examples() -> None:

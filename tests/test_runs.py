@@ -71,6 +71,18 @@ def test_all_files_that_hold_no_metrics_are_named(tmp_path: Path) -> None:
     ]
 
 
+def test_what_dvc_lists_is_read_as_a_saved_list_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def show(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, json.dumps(SHOWN), "")
+
+    monkeypatch.setattr(subprocess, "run", show)
+    assert ask_dvc(["--num", "3"]) == experiments(SHOWN)
+    assert asked == [["dvc", "exp", "show", "--json", "--num", "3"]]
+
+
 def test_what_dvc_complains_of_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 255, "", "ERROR: unknown Git revision 'v9'\n")

@@ -1,6 +1,7 @@
 import itertools
 import json
 from pathlib import Path
+from typing import Never
 
 import pytest
 
@@ -134,3 +135,14 @@ def test_a_problem_is_one_line_and_the_exit_code_1(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err == (
         "error: nowhere.json: cannot be read (No such file or directory)\n"
     )
+
+
+def test_an_interrupt_ends_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: list[str]) -> Never:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("timbre.summary.ask_dvc", interrupted)
+    assert main([]) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")

@@ -1,3 +1,8 @@
+import ctypes
+import types
+from pathlib import Path
+from typing import cast
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +12,7 @@ from timbre.problems import InputError
 from timbre.synthesis import (
     Synthesizer,
     Waveform,
+    _initialize,
     add_white_noise,
     reverberate,
     room_response,
@@ -45,6 +51,15 @@ def test_a_failing_call_is_named_with_its_status(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(synthesizer._library, "espeak_Synth", lambda *_: -1)
     with pytest.raises(InputError, match="espeak_Synth failed with status -1"):
         synthesizer.speak("وَاحِد", "ar", rate=150, pitch=50, seed=1)
+
+
+@pytest.mark.parametrize("rate", [-1, 22050])
+def test_data_that_the_library_does_not_take_are_told(tmp_path: Path, rate: int) -> None:
+    # Fails, or starts with data from elsewhere. Not the true library: see _start.
+    other = types.SimpleNamespace(espeak_Initialize=lambda *_: rate, espeak_Info=lambda _: None)
+    (tmp_path / "phontab").touch()
+    with pytest.raises(InputError, match=f"espeak-ng does not take its data folder {tmp_path}"):
+        _initialize(cast(ctypes.CDLL, other), tmp_path)
 
 
 # The voice

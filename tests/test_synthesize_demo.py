@@ -111,6 +111,16 @@ def test_the_corpus_has_eight_speakers_and_enough_groups_to_split() -> None:
     assert all(3 <= len(text.split()) <= 5 for text in UTTERANCES)
 
 
+def test_the_command_counts_what_it_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("stages.synthesize_demo.SPEAKERS", SPEAKERS[:2])
+    monkeypatch.setattr("stages.synthesize_demo.UTTERANCES", SOME_UTTERANCES)
+    main(tmp_path / "demo")
+    assert len(rows_of(tmp_path / "demo")) == 6
+    assert capsys.readouterr().out == "synthesize_demo: 6 clips, 2 speakers, 3 utterances\n"
+
+
 # What a user can cause
 
 

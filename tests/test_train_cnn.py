@@ -3,13 +3,14 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
+from commands import run
 from shard_files import read_log_mel, write_shard
 from sklearn.metrics import roc_auc_score
 
@@ -82,10 +83,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     INPUTS[2].write_text(json.dumps({"classes": ["class 0", "class 1", "class 2"]}))
 
 
-def train(**changes: object) -> dict[str, Any]:
+def choose(**changes: object) -> None:
     params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
     params["train"].update(SMALL | changes)
     Path("params.yaml").write_text(yaml.safe_dump(params))
+
+
+def train(**changes: object) -> dict[str, Any]:
+    choose(**changes)
     train_cnn.main(*INPUTS, *TRAINED)
     summary: dict[str, Any] = json.loads(TRAINED[1].read_text())
     return summary
@@ -111,6 +116,22 @@ def test_training_leaves_a_model_its_metrics_and_its_curves() -> None:
     assert card.rejection.score == SHIPPED
     assert len(card.fingerprint) == 64
     assert not train_cnn.STAGING.exists()
+
+
+def test_curves_are_drawn_while_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr(curves, "draw", lambda epochs, *_: drawn.append(len(epochs)))
+    monkeypatch.setattr(train_cnn, "PICTURE_SECONDS", 0)
+    train()
+    assert drawn == [1, 2, 3, 3]
+
+
+def test_overfitting_is_told_with_its_first_epoch(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("timbre.training.overfitting_epoch", lambda _: 2)
+    train()
+    assert "train_cnn: overfitting from epoch 2: " in capsys.readouterr().out
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
@@ -430,4 +451,40 @@ def test_a_training_that_diverged_ends_with_a_way_out(monkeypatch: pytest.Monkey
     monkeypatch.setattr("timbre.confidence.ask", lambda *_: broken)
     with pytest.raises(InputError, match=r"train\.lr: the training diverged.*: lower it and train"):
         train(epochs=1)
+    assert not MODEL.exists()
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        (
+            "stages.train_cnn.load_dataset",
+            "train.memory_gb: the memory of cpu has no room for the windows of split train (CUDA "
+            "out of memory. Tried to allocate 2.00 GiB): lower it below 2.3e-05, and they are read "
+            "from disk, or end other programs there",
+        ),
+        *(
+            (
+                step,
+                "train.batch_size: the memory of cpu has no room for 8 windows at a time (CUDA out "
+                "of memory. Tried to allocate 2.00 GiB): halve it, then lower train.memory_gb, or "
+                "end other programs there",
+            )
+            for step in ("timbre.trainer.Trainer._step", "timbre.confidence.ask")
+        ),
+    ],
+)
+def test_a_gpu_without_room_is_one_line_with_the_setting_to_lower(
+    step: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> Never:
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB"
+        )
+
+    monkeypatch.setattr(step, full)
+    choose(epochs=1)
+    done = run(train_cnn.main, *INPUTS, *TRAINED)
+    assert done.code == 1
+    assert done.errors() == [f"params.yaml: {told}"]
     assert not MODEL.exists()

@@ -1,5 +1,8 @@
 """Where the network runs, and in which precision."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from timbre.problems import InputError
@@ -31,6 +34,20 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         return torch.bfloat16 if _gains_from_bfloat16(device) else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+@contextmanager
+def room_told(setting: str, device: torch.device, what: str, way_out: str) -> Iterator[None]:
+    """Raise InputError, naming the setting of params.yaml, if `what` finds no room on a GPU."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        # What is said further on is of torch's allocator, and of variables that mend it rarely.
+        reason = ". ".join(str(error).split(". ")[:2])
+        raise InputError(
+            f"params.yaml: {setting}: the memory of {device} has no room for {what} ({reason}): "
+            f"{way_out}, or end other programs there"
+        ) from None
 
 
 def starved(cpu_seconds: float, wall_seconds: float, n_threads: int) -> bool:

@@ -17,13 +17,12 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_booleans_as_numbers(cls, values: Any) -> Any:  # noqa: ANN401 (what YAML held)
+    def _no_booleans_as_numbers(cls, values: dict[str, Any]) -> dict[str, Any]:
         # pydantic would read `lr: true` as 1.0 and `augment: 1` as True: both are slips of the pen.
-        if isinstance(values, dict):
-            for key, field in cls.model_fields.items():
-                value = values.get(key)
-                if isinstance(value, bool) and field.annotation in (int, float):
-                    raise ValueError(f"{key}: {value} is not a number")
+        for key, field in cls.model_fields.items():
+            value = values.get(key)
+            if isinstance(value, bool) and field.annotation in (int, float):
+                raise ValueError(f"{key}: {value} is not a number")
         return values
 
 

@@ -141,5 +141,5 @@ class Training:
     def _learning_rates(self, epoch: int) -> Iterator[float]:
         per_epoch = -(-len(self.train) // self.batch_size)
         first = (epoch - 1) * per_epoch
-        for step in itertools.count(first + 1):
-            yield self.learning_rate(step / (per_epoch * self.n_epochs))
+        steps = itertools.count(first + 1)
+        return (self.learning_rate(step / (per_epoch * self.n_epochs)) for step in steps)
