@@ -1,20 +1,17 @@
 import errno
 import os
-import subprocess
-import sys
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Never
 
 import pytest
-from clone import REPOSITORY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from timbre.audio_tree import list_tree
+from timbre.cli import main
 from timbre.corpus import resolve_paths
-from timbre.index import index_rows, main, write_index
+from timbre.index import index_rows, pattern_rows, write_index
 from timbre.problems import InputError
 from timbre.table import read_table
 
@@ -150,7 +147,7 @@ def test_what_is_indexed_is_read_back_with_its_folder_as_label(
 def test_a_table_beside_the_audio_folder_is_read_with_that_folder(tmp_path: Path) -> None:
     touch(tmp_path, "Dataset/cat/a.wav", "Dataset/dog/a.wav")
     output = tmp_path / "filespaths.csv"
-    assert main([str(tmp_path / "Dataset"), "--output", str(output)]) == 0
+    assert main(["index", str(tmp_path / "Dataset"), "--output", str(output)]) == 0
     found = resolve_paths(read_table(output).rows, tmp_path, "Dataset", allow_outside=False)
     assert found.rows["clip_id"].to_list() == ["cat/a.wav", "dog/a.wav"]
 
@@ -158,7 +155,7 @@ def test_a_table_beside_the_audio_folder_is_read_with_that_folder(tmp_path: Path
 def test_a_problem_ends_the_command_with_one_line_and_code_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(tmp_path)]) == 1
+    assert main(["index", str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"error: {tmp_path}: no audio found in its folders\n"
 
 
@@ -178,23 +175,63 @@ def test_a_folder_that_cannot_be_read_is_told(
     assert not (tmp_path / "filespaths.csv").exists()
 
 
-def test_an_interrupt_ends_with_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupted(_: Path) -> Never:
-        raise KeyboardInterrupt
+def test_a_pattern_says_what_stands_where_in_the_paths() -> None:
+    audio = ["test/anna_07_yes.wav", "train/tom_1_2_no.wav"]
+    assert pattern_rows(audio, "{split}/{group}_*_{class}.wav") == [
+        ["FilePath", "Class", "Group", "Split"],
+        ["test/anna_07_yes.wav", "yes", "anna", "test"],
+        ["train/tom_1_2_no.wav", "2_no", "tom", "train"],  # each takes as little as it can
+    ]
+    assert pattern_rows(["a/b/c/5-x-0-3.ogg", "5-y-0-4.ogg"], "**{group}-{}-*-{class}.*") == [
+        ["FilePath", "Class", "Group"],
+        ["a/b/c/5-x-0-3.ogg", "3", "5"],
+        ["5-y-0-4.ogg", "4", "5"],
+    ]
 
-    monkeypatch.setattr("timbre.index.list_tree", interrupted)
-    assert main([str(tmp_path)]) == 130
-    assert capsys.readouterr() == ("", "interrupted\n")
+
+def test_a_pattern_takes_the_layouts_of_known_corpora_apart() -> None:
+    for path, pattern, row in (
+        ("audio/1-100032-A-0.wav", "audio/{group}-*-*-{class}.wav", ["0", "1"]),  # ESC-50
+        ("yes/0a7c2a8d_nohash_0.wav", "{class}/{group}_nohash_*.wav", ["yes", "0a7c2a8d"]),
+        ("audio/fold5/100032-3-0-0.wav", "audio/{group}/*-{class}-*-*.wav", ["3", "fold5"]),
+        ("recordings/7_jackson_32.wav", "recordings/{class}_{group}_*.wav", ["7", "jackson"]),
+    ):
+        assert pattern_rows([path], pattern)[1] == [path, *row]
 
 
-def test_help_shows_examples() -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "timbre.index", "--help"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "python -m timbre.index data/mine\n" in run.stdout
+@given(st.lists(st.from_regex(r"[a-z.()+]{1,5}", fullmatch=True), min_size=2, max_size=2))
+def test_what_is_no_placeholder_stands_for_itself(names: list[str]) -> None:
+    path = "/".join(["in (1).[x]+", *names])
+    assert pattern_rows([path], "in (1).[x]+/{class}/{group}")[1] == [path, *names]
+
+
+def test_all_files_that_a_pattern_does_not_fit_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, "yes/a_1.wav", "yes/b.wav", "no/ c _1.wav", "no/_1.wav")
+    with pytest.raises(InputError) as caught:
+        write_index(tmp_path, tmp_path / "t.csv", False, "{class}/{group}_*.wav")
+    assert caught.value.problems == [
+        "'yes/b.wav' does not fit the pattern '{class}/{group}_*.wav'",
+        "'no/ c _1.wav': its group is ' c ': a label is not empty and ends in no blank",
+        "'no/_1.wav': its group is '': a label is not empty and ends in no blank",
+    ]
+    assert not (tmp_path / "t.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reasons"),
+    [
+        ("*/{group}.wav", ["it has no {class}"]),
+        ("{class}/{class}_{speaker}.wav", ["no column is called 'speaker'", "{class} stands in"]),
+    ],
+)
+def test_a_pattern_that_says_nothing_is_refused(pattern: str, reasons: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        pattern_rows(["a/b.wav"], pattern)
+    for problem, reason in zip(caught.value.problems, reasons, strict=True):
+        assert problem.startswith(f"pattern {pattern!r}: {reason}")
+
+
+def test_the_command_takes_a_pattern(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    touch(tmp_path, "yes_anna.wav", "no_tom.wav")
+    assert main(["index", str(tmp_path), "--pattern", "{class}_{group}.wav"]) == 0
+    assert capsys.readouterr().out.endswith("filespaths.csv: 2 clips, 2 classes, 2 groups\n")

@@ -34,6 +34,8 @@ Examples:
       where every file has such a second folder
   timbre index data/mine/Dataset --output data/mine/filespaths.csv
       for a table beside the audio folder, with data.audio: Dataset in params.yaml
+  timbre index data/mine --pattern '{split}/{group}_*_{class}.wav'
+      train/anna_07_yes.wav has the class yes, the group anna and the split train
 """
 
 
@@ -105,12 +107,17 @@ def predict(
 @click.argument("folder", type=PATH)
 @click.option("--output", type=PATH, help="The table.  [filespaths.csv in FOLDER]")
 @click.option("--force", is_flag=True, help="Replace a table that is there.")
-def index(folder: Path, output: Path | None, force: bool) -> None:
-    """Write filespaths.csv for audio files that lie in one folder per class."""
+@click.option("--pattern", help="How paths below FOLDER are built.  [one folder per class]")
+def index(folder: Path, output: Path | None, force: bool, pattern: str | None) -> None:
+    """Write filespaths.csv for audio files that lie in one folder per class.
+
+    With --pattern it is the paths that tell: {class}, {group} and {split} stand for columns, * for
+    anything within a name, ** for any folders.
+    """
     from timbre.index import write_index
     from timbre.table import TABLE_NAMES
 
-    print(write_index(folder, output or folder / TABLE_NAMES[0], force))
+    print(write_index(folder, output or folder / TABLE_NAMES[0], force, pattern))
 
 
 @timbre.command()

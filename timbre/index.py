@@ -1,8 +1,7 @@
-"""Make filespaths.csv from a tree with one folder per class."""
+"""Make filespaths.csv from a tree with one folder per class, or of paths that a pattern fits."""
 
-import argparse
 import csv
-import sys
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -13,18 +12,8 @@ from timbre.problems import InputError
 from timbre.table import TABLE_NAMES, capped
 
 MAX_NAMED = 5  # examples in one line
-INTERRUPTED = 130  # the shell's exit code for SIGINT
-
-EXAMPLES = """\
-examples:
-  python -m timbre.index data/mine
-      data/mine/cat/a.wav and data/mine/dog/b.wav make the classes cat and dog
-      in data/mine/filespaths.csv; data/mine/cat/tom/a.wav also has the group tom
-      (a recording, a speaker: what must not stand in both training and test)
-      where every file has such a second folder
-  python -m timbre.index data/mine/Dataset --output data/mine/filespaths.csv
-      for a table beside the audio folder, with data.audio: Dataset in params.yaml
-"""
+FIELDS = {"class": "Class", "group": "Group", "split": "Split"}  # of a pattern, and their columns
+WILD = {"{}": "[^/]*?", "*": "[^/]*?", "**": ".*?"}
 
 
 def index_rows(audio: Sequence[str]) -> list[list[str]]:
@@ -38,8 +27,8 @@ def index_rows(audio: Sequence[str]) -> list[list[str]]:
         for path in audio
         if "/" not in path
     ]
-    problems = capped(problems) + capped([line for path in audio for line in _name_problems(path)])
-    if problems:
+    unfit = [line for path in audio for line in _name_problems(path) or _blank_folders(path)]
+    if problems := capped(problems) + capped(unfit):
         raise InputError(list(dict.fromkeys(problems)))
     grouped = all(path.count("/") > 1 for path in audio)
     header = ["FilePath", "Class", "Group"] if grouped else ["FilePath", "Class"]
@@ -47,10 +36,55 @@ def index_rows(audio: Sequence[str]) -> list[list[str]]:
     return [header, *([path, *path.split("/")[:n_folders]] for path in audio)]
 
 
-def write_index(folder: Path, output: Path, force: bool) -> str:
-    """Write the table of the class folders in `folder` to `output`; return a closing line.
+def pattern_rows(audio: Sequence[str], pattern: str) -> list[list[str]]:
+    """Return the table of `audio`, posix paths that `pattern` takes apart.
 
-    Raises InputError, also where a table is there already, unless `force` is given.
+    In a pattern `{class}`, `{group}` and `{split}` stand for columns, `{}` or `*` for anything
+    within a name, `**` for any folders: `{split}/{class}/{group}_*.wav`. Each takes as little as it
+    can. Raises InputError naming all files that do not fit.
+    """
+    matcher = read_pattern(pattern)
+    found = {path: matcher.fullmatch(path) for path in audio}
+    problems = capped(
+        [f"{path!r} does not fit the pattern {pattern!r}" for path, fit in found.items() if not fit]
+    ) + capped([line for path in audio for line in _name_problems(path)])
+    values = {path: fit.groupdict() for path, fit in found.items() if fit}
+    problems += capped(
+        [
+            f"{path!r}: its {name} is {value!r}: a label is not empty and ends in no blank"
+            for path, own in values.items()
+            for name, value in own.items()
+            if not value or value != value.strip()
+        ]
+    )
+    if problems:
+        raise InputError(list(dict.fromkeys(problems)))
+    names = [name for name in FIELDS if name in matcher.groupindex]
+    header = ["FilePath", *(FIELDS[name] for name in names)]
+    return [header, *([path, *(own[name] for name in names)] for path, own in values.items())]
+
+
+def read_pattern(pattern: str) -> re.Pattern[str]:
+    """Return the regular expression of a pattern. Raises InputError for one without a class."""
+    named = re.findall(r"\{(\w+)\}", pattern)
+    wrong = [f"no column is called {name!r}" for name in named if name not in FIELDS]
+    wrong += [f"{{{name}}} stands in it twice" for name in FIELDS if named.count(name) > 1]
+    wrong += [] if "class" in named else ["it has no {class}"]
+    if wrong:
+        raise InputError(
+            f"pattern {pattern!r}: {reason}: an example is '{{class}}/{{group}}_*.wav'"
+            for reason in dict.fromkeys(wrong)
+        )
+    parts = re.split(r"(\{\w*\}|\*\*|\*)", pattern)
+    own = {f"{{{name}}}": f"(?P<{name}>[^/]*?)" for name in FIELDS}
+    return re.compile("".join({**WILD, **own}.get(part, re.escape(part)) for part in parts))
+
+
+def write_index(folder: Path, output: Path, force: bool, pattern: str | None = None) -> str:
+    """Write the table of the audio in `folder` to `output`; return a closing line.
+
+    Classes are the folders, or what `pattern` says, as in `pattern_rows`. Raises InputError, also
+    where a table is there already, unless `force` is given.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
@@ -58,40 +92,16 @@ def write_index(folder: Path, output: Path, force: bool) -> str:
     tree = list_tree(folder)
     if not tree.audio:
         raise InputError(f"{folder}: no audio found in its folders{_skipped(tree.skipped)}")
-    rows = index_rows(tree.audio)
+    rows = index_rows(tree.audio) if pattern is None else pattern_rows(tree.audio, pattern)
     try:
         with replacing(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as f:
             csv.writer(f, lineterminator="\n").writerows(rows)
     except OSError as error:
         raise InputError(f"{output}: cannot be written: {error.strerror}") from None
     n_classes = len({row[1] for row in rows[1:]})
-    groups = f", {len({row[2] for row in rows[1:]})} groups" if len(rows[0]) > 2 else ""
+    groups = f", {len({row[2] for row in rows[1:]})} groups" if "Group" in rows[0] else ""
     found = f"{len(tree.audio)} clips, {n_classes} classes{groups}"
     return f"{output}: {found}{_skipped(tree.skipped)}"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m timbre.index",
-        description="Write filespaths.csv for audio files that lie in one folder per class.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("folder", type=Path, help="the folder that holds the class folders")
-    parser.add_argument("--output", type=Path, help=f"default: {TABLE_NAMES[0]} in FOLDER")
-    parser.add_argument("--force", action="store_true", help="replace a table that is there")
-    given = parser.parse_args(arguments)
-    try:
-        print(write_index(given.folder, given.output or given.folder / TABLE_NAMES[0], given.force))
-    except InputError as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    return 0
 
 
 def _name_problems(path: str) -> list[str]:
@@ -99,6 +109,10 @@ def _name_problems(path: str) -> list[str]:
         return [f"{path!r} has a carriage return in its name: rename it"]
     if not path.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in path):
         return [f"{path!r} has a name that is not UTF-8: rename it"]
+    return []
+
+
+def _blank_folders(path: str) -> list[str]:
     folders = PurePosixPath(path).parts[:-1][:2]
     return [
         f"folder {name!r} begins or ends with a blank, which labels cannot: rename it"
@@ -124,7 +138,3 @@ def _skipped(skipped: Sequence[str]) -> str:
     named = ", ".join(f"{kind} ({n})" for kind, n in kinds[:MAX_NAMED])
     more = ", ..." if len(kinds) > MAX_NAMED else ""
     return f"; skipped what is not audio that libsndfile reads, and linked folders: {named}{more}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())
