@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clone import Clone
 
 from timbre.problems import InputError
-from timbre.runs import Run, ask_dvc, experiments, flatten, read_runs
+from timbre.runs import Run, ask_dvc, experiments, file_or_revision, flatten, read_runs
 
 
 def shown(rev: str, name: str | None, metrics: dict[str, Any] | None) -> dict[str, Any]:
@@ -99,3 +100,30 @@ def test_without_dvc_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PATH", "")
     with pytest.raises(InputError, match="dvc: no such command: activate the environment"):
         ask_dvc([])
+
+
+@pytest.mark.pipeline
+def test_a_revision_gives_its_output_and_a_file_itself(
+    finished: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in finished.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(finished.folder)
+    own = finished.folder / "data" / "predictions.csv"
+    with file_or_revision("HEAD", "data/predictions.csv") as path:
+        assert path != own
+        assert path.read_bytes() == own.read_bytes()
+    assert not path.exists()
+    with file_or_revision(str(own), "metrics/test.json") as path:
+        assert path == own
+    with (
+        pytest.raises(InputError, match="no-such: no such file, nor a revision with"),
+        file_or_revision("no-such", "data/x.csv"),
+    ):
+        pytest.fail("there is none")
+
+
+def test_a_revision_needs_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match="no such command: activate"), file_or_revision("a", "b"):
+        pytest.fail("there is none")

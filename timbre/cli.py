@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # the shell's exit code for SIGINT
 PATH = click.Path(path_type=Path)
+PREDICTIONS = "data/predictions.csv"
 
 PREDICT_EXAMPLES = """\b
 Examples:
@@ -36,6 +37,12 @@ Examples:
       for a table beside the audio folder, with data.audio: Dataset in params.yaml
   timbre index data/mine --pattern '{split}/{group}_*_{class}.wav'
       train/anna_07_yes.wav has the class yes, the group anna and the split train
+"""
+GATE_EXAMPLES = """\b
+Examples:
+  timbre gate main
+  timbre gate HEAD~1 --tolerance 1 >> "$GITHUB_STEP_SUMMARY"
+  timbre gate before.csv --now after.csv
 """
 
 
@@ -127,6 +134,37 @@ def doctor(repair: bool) -> int:
     from timbre.doctor import main as examine
 
     return examine(["--repair"] if repair else [])
+
+
+@timbre.command(epilog=GATE_EXAMPLES)
+@click.argument("before")
+@click.option(
+    "--now",
+    type=PATH,
+    default=Path(PREDICTIONS),
+    show_default=True,
+    help="The newer predictions.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 100),
+    default=0.0,
+    show_default=True,
+    help="Points of accuracy that may be lost.",
+)
+def gate(before: str, now: Path, tolerance: float) -> int:
+    """Fail, with exit code 1, if test accuracy became really worse: not by chance.
+
+    BEFORE is a file of predictions, or a git revision whose predictions DVC has. Both models are
+    compared clip by clip, and groups are what chance exchanges. Prints Markdown for a pull request.
+    """
+    from timbre.comparison import compare, markdown, read_test_clips
+    from timbre.runs import file_or_revision
+
+    with file_or_revision(before, PREDICTIONS) as path:
+        found = compare(read_test_clips(path), read_test_clips(now))
+    print(markdown(found, tolerance / 100), end="")
+    return int(found.is_worse(tolerance / 100))
 
 
 def complain(error: InputError) -> None:

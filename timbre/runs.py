@@ -2,7 +2,9 @@
 
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,3 +104,25 @@ def _numbers(nested: Mapping[str, Any]) -> dict[str, float]:
         for key, value in flatten(nested).items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
+
+
+@contextmanager
+def file_or_revision(named: str, output: str) -> Iterator[Path]:
+    """Give the file that is named, or the `output` of a git revision, out of DVC's cache.
+
+    Raises InputError where it is neither.
+    """
+    if Path(named).is_file():
+        yield Path(named)
+        return
+    with tempfile.TemporaryDirectory(prefix="timbre-") as folder:
+        path = Path(folder) / Path(output).name
+        command = ["dvc", "get", "--rev", named, "--out", str(path), ".", output]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+        except FileNotFoundError:
+            raise InputError("dvc: no such command: activate the environment") from None
+        if done.returncode:
+            reason = " ".join(done.stderr.split())
+            raise InputError(f"{named}: no such file, nor a revision with {output}: {reason}")
+        yield path
