@@ -66,8 +66,6 @@ def test_the_distance_is_by_the_inverse_of_the_tied_covariance() -> None:
     distances = np.einsum("nkd,de,nke->nk", away, np.linalg.inv(ridged), away)
     expected = -distances.min(axis=1)
     np.testing.assert_allclose(SCORES["mahalanobis"](new, found), expected, rtol=1e-4)
-    margins = np.diff(np.sort(distances, axis=1)[:, :2])[:, 0]
-    np.testing.assert_allclose(SCORES["mahalanobis_margin"](new, found), margins, rtol=1e-3)
     whole = empirical_covariance(train.embeddings)
     ridged = whole + RIDGE * np.trace(whole) / 4 * np.eye(4)
     centred = new.embeddings - train.embeddings.mean(axis=0)
@@ -75,19 +73,27 @@ def test_the_distance_is_by_the_inverse_of_the_tied_covariance() -> None:
     np.testing.assert_allclose(
         SCORES["relative_mahalanobis"](new, found), expected + background, rtol=1e-3, atol=1e-3
     )
-    together = expected + background + margins
-    np.testing.assert_allclose(
-        SCORES["relative_margin"](new, found), together, rtol=1e-3, atol=1e-3
-    )
 
 
-def test_a_voice_between_two_that_are_known_has_no_margin() -> None:
+def test_a_projection_is_on_the_line_from_the_middle_to_a_class() -> None:
     found = landmarks()
-    between = answers(found.means[:1] / 2 + found.means[1:2] / 2)
-    middle, at_home = (
-        SCORES["mahalanobis_margin"](clips, found) for clips in (between, answers(found.means))
-    )
-    assert middle[0] < 1e-3 * at_home.min()
+    middle = found.means.mean(axis=0)
+    whitened = (found.means - middle) @ found.within
+    lengths = np.linalg.norm(whitened, axis=1)
+    along = [0.0, 0.5, 1.0, 2.0]
+    for mean, length in zip(found.means, lengths, strict=True):
+        clips = answers(np.stack([middle + step * (mean - middle) for step in along]))
+        scores = SCORES["class_projection"](clips, found)
+        np.testing.assert_allclose(scores, length * np.array(along), rtol=1e-4, atol=1e-4)
+
+
+def test_a_class_with_many_clips_has_a_direction_like_any_other() -> None:
+    rng = np.random.default_rng(0)
+    targets = np.array([0] * 2000 + [1] * 20 + [2] * 20)
+    means = np.eye(3, 4) * 8
+    crowded = find_landmarks(means[targets] + rng.normal(size=(2040, 4)), targets, N_CLASSES)
+    scores = SCORES["class_projection"](answers(means), crowded)
+    assert np.ptp(scores) < 0.15 * scores.mean()
 
 
 def test_the_scores_of_logits_are_what_their_papers_say() -> None:
@@ -132,7 +138,7 @@ def test_distances_do_not_depend_on_how_the_embedding_is_turned_and_stretched(
     new, _ = corpus(30, 2)
     plain = find_landmarks(train.embeddings, targets, N_CLASSES)
     turned = find_landmarks(train.embeddings @ turn, targets, N_CLASSES)
-    for name in ("mahalanobis", "relative_mahalanobis", "mahalanobis_margin"):
+    for name in ("mahalanobis", "relative_mahalanobis", "class_projection"):
         expected = SCORES[name](new, plain)
         found = SCORES[name](replace(new, embeddings=new.embeddings @ turn), turned)
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-2)
