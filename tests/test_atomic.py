@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,12 +121,24 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path: Path) ->
 def test_a_temporary_file_of_another_user_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(pid: int, number: int) -> None:
-        raise PermissionError
+    def refuse(process: psutil.Process) -> None:
+        raise psutil.AccessDenied(process.pid)
 
     (tmp_path / ".a.1.tmp").write_text("half")
-    monkeypatch.setattr("os.kill", refuse)
+    monkeypatch.setattr(psutil.Process, "status", refuse)
     assert leftovers(tmp_path) == []
+
+
+def test_a_writer_that_nobody_buried_is_gone_as_well(tmp_path: Path) -> None:
+    zombie = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+    assert zombie.stdout
+    zombie.stdout.read()
+    while psutil.Process(zombie.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    left = tmp_path / f".a.{zombie.pid}.tmp"
+    left.write_text("half")
+    assert leftovers(tmp_path) == [left]
+    zombie.communicate()
 
 
 def test_json_is_indented_text_with_its_letters_and_a_newline(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Work that DVC has not recorded is kept; what it has recorded is not kept twice."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -62,3 +63,17 @@ def test_a_stage_without_staging_can_deliver() -> None:
     clear_recorded()
     assert not Path(".timbre/other").exists()
     assert WORK.exists()
+
+
+def test_a_mark_that_could_not_be_written_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path, *_: object, **__: object) -> None:
+        path.touch()
+        raise OSError(errno.EFBIG, "File too large")
+
+    record()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", fail)
+        with pytest.raises(OSError, match="File too large"):
+            deliver(STAGE)
+    clear_recorded()
+    assert WORK.read_text() == "work"

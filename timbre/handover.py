@@ -8,6 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
+from timbre.atomic import replacing
 from timbre.recorded import LOCK, STAGE
 
 STAGING, MARK = Path(".timbre"), "delivered"
@@ -16,8 +17,8 @@ STAGING, MARK = Path(".timbre"), "delivered"
 def deliver(staging: Path) -> None:
     """Mark the staging folder of a stage that is done; remove it where no DVC runs the stage."""
     if STAGE in os.environ:
-        staging.mkdir(parents=True, exist_ok=True)
-        (staging / MARK).write_text(_state(), encoding="utf-8")
+        with replacing(staging / MARK) as mark:  # half a mark would have the work removed
+            mark.write_text(_state(), encoding="utf-8")
     else:
         shutil.rmtree(staging, ignore_errors=True)
 
