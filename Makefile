@@ -24,8 +24,9 @@ test: .venv/ready  ## run all tests, with coverage
 test-fast: .venv/ready  ## run the tests that start no DVC and need no real recordings
 	pytest -m "not pipeline and not real"
 
-soak: .venv/ready  ## disturb a thousand runs in an hour at most; N=, MINUTES=, SEED= set others
+soak: .venv/ready  ## disturb a thousand runs in an hour at most, then fuzz; N=, MINUTES=, SEED= set others
 	python -m soak --count $(N) --minutes $(MINUTES) --seed $(SEED)
+	$(MAKE) fuzz
 
 fuzz: .venv/ready  ## give the readers of files hostile bytes, for FUZZ_SECONDS in all (300)
 	@python -c 'import atheris' 2>/dev/null || python -m pip install --quiet 'atheris>=3.0'

@@ -87,6 +87,18 @@ def test_a_projection_is_on_the_line_from_the_middle_to_a_class() -> None:
         np.testing.assert_allclose(scores, length * np.array(along), rtol=1e-4, atol=1e-4)
 
 
+def test_what_lies_beside_all_directions_is_less_known_than_its_projection() -> None:
+    found = landmarks()
+    middle = found.means.mean(axis=0)
+    whitened = (found.means - middle) @ found.within
+    normal = np.linalg.svd(whitened)[2][-1]  # three means span a plane
+    beside = np.linalg.solve(found.within.T, normal * np.linalg.norm(whitened[0]))
+    clips = answers(np.stack([found.means[0], found.means[0] + beside, middle + 9 * beside]))
+    at_home, halfway, away = SCORES["class_projection"](clips, found)
+    assert halfway == pytest.approx(at_home / np.sqrt(2), rel=1e-3)  # the projection is the same
+    assert abs(away) < 1e-3 * at_home
+
+
 def test_a_class_with_many_clips_has_a_direction_like_any_other() -> None:
     rng = np.random.default_rng(0)
     targets = np.array([0] * 2000 + [1] * 20 + [2] * 20)
