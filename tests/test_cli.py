@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -241,15 +242,14 @@ def test_a_model_answers_anywhere_without_dvc(
     assert done.stdout.startswith("b.wav: ")
 
 
-def test_the_module_is_the_command(folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "timbre", "index", str(folder)],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1  # b.wav lies in no folder
-    assert done.stderr.startswith("error: 'b.wav' lies in no class folder")
+def test_the_module_is_the_command(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr("sys.argv", ["timbre", "index", str(folder)])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_module("timbre", run_name="__main__")
+    assert caught.value.code == 1  # b.wav lies in no folder
+    assert capsys.readouterr().err.startswith("error: 'b.wav' lies in no class folder")
 
 
 def test_ten_hours_need_no_more_memory_than_a_minute(

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -176,6 +177,20 @@ def test_a_parent_that_is_gone_runs_no_stage(monkeypatch: pytest.MonkeyPatch) ->
     child.wait()
     monkeypatch.setattr("os.getppid", lambda: child.pid)
     assert parent._runners() == []
+
+
+@pytest.mark.parametrize("stage", ["train_cnn", None])
+def test_only_a_stage_that_dvc_runs_watches_it(
+    stage: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = threading.Event()
+    monkeypatch.setattr(parent, "_wait_for_dvc", watched.set)
+    if stage:
+        monkeypatch.setenv("DVC_STAGE", stage)
+    else:
+        monkeypatch.delenv("DVC_STAGE", raising=False)
+    parent.end_with_dvc()
+    assert watched.wait(10 if stage else 0.1) == bool(stage)
 
 
 def test_orphans_are_asked_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
