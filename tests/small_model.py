@@ -9,6 +9,7 @@ import soundfile
 import torch
 import yaml
 from conftest import write_wav
+from settings import DATA, EXTRACT
 from torch import nn
 
 from stages import encode_labels, extract_spectrograms
@@ -22,19 +23,6 @@ from timbre.networks import build_network
 from timbre.prediction import ask
 from timbre.shards import read_index, shard_paths
 
-EXTRACT: dict[str, Any] = {
-    "sample_rate": 8000,
-    "window_seconds": 0.25,
-    "windows": "all",
-    "window_hop_seconds": 0.125,
-    "n_fft": 256,
-    "hop_length": 100,
-    "n_mels": 16,
-    "fmin": 50.0,
-    "fmax": None,
-    "top_db": 80.0,
-    "n_shards": 3,
-}
 SIZES: dict[str, Any] = {
     "n_classes": 3,
     "n_mels": 16,
@@ -62,16 +50,8 @@ class Trained:
 def train(folder: Path, windows: str) -> Trained:
     corpus, clips, labels = folder / "corpus", folder / "clips.csv", folder / "labels.json"
     write_corpus(corpus)
-    data = {
-        "root": "corpus",
-        "table": "",
-        "audio": "",
-        "allow_outside": False,
-        "bad_audio": "fail",
-        "max_quarantined": 0.0,
-    }
     extract = EXTRACT | {"windows": windows}
-    Path("params.yaml").write_text(yaml.safe_dump({"data": data, "extract": extract}))
+    Path("params.yaml").write_text(yaml.safe_dump({"data": DATA, "extract": extract}))
     encode_labels.main(corpus, clips, labels, folder / "bad.csv")
     shards, quarantine = folder / "spectrograms", folder / "quarantine.csv"
     extract_spectrograms.main(corpus, clips, folder / "bad.csv", shards, quarantine)

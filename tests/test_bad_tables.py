@@ -10,6 +10,7 @@ import pytest
 import yaml
 from commands import Done, digests, run
 from conftest import write_wav
+from settings import DATA
 
 from stages import encode_labels, split
 from timbre.clips import read_clips
@@ -17,14 +18,6 @@ from timbre.clips import read_clips
 ROOT, CLIPS, LABELS = Path("corpus"), Path("data/clips.csv"), Path("data/labels.json")
 BAD_HEADERS = Path("data/bad_headers.csv")
 COPIES, SPLITS, COUNTS = Path("data/copies.csv"), Path("data/splits.csv"), Path("split.json")
-DATA: dict[str, Any] = {
-    "root": "corpus",
-    "table": "",
-    "audio": "",
-    "allow_outside": False,
-    "bad_audio": "fail",
-    "max_quarantined": 0.0,
-}
 SPLIT: dict[str, Any] = {
     "method": "grouped",
     "train": 0.5,

@@ -29,10 +29,7 @@ def ask_dvc(options: Sequence[str]) -> list[Run]:
     Raises InputError with DVC's own reason if it fails.
     """
     command = ["dvc", "exp", "show", "--json", *options]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError("dvc: no such command: activate the environment") from None
+    done = _run(command)
     if done.returncode:
         reason = done.stderr.strip().splitlines() or ["no reason given"]
         raise InputError(f"`{' '.join(command)}` failed: {reason[0]}")
@@ -118,11 +115,15 @@ def file_or_revision(named: str, output: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="timbre-") as folder:
         path = Path(folder) / Path(output).name
         command = ["dvc", "get", "--rev", named, "--out", str(path), ".", output]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
-        except FileNotFoundError:
-            raise InputError("dvc: no such command: activate the environment") from None
+        done = _run(command)
         if done.returncode:
             reason = " ".join(done.stderr.split())
             raise InputError(f"{named}: no such file, nor a revision with {output}: {reason}")
         yield path
+
+
+def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{command[0]}: no such command: activate the environment") from None
