@@ -1,6 +1,7 @@
 """The ground that trials stand on: a tiny corpus, a repository that never ran, one that did."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ HOOK = Path(__file__).parent / "hook"
 RESULTS = ("data", "models", "metrics", "plots")
 RATE = 8000  # Hz
 N_GROUPS = 8
+HANGS = 200.0  # seconds; a run takes ten
 CLASSES = {"low": 500.0, "high": 2000.0}  # Hz
 N_CLIPS = N_GROUPS * len(CLASSES)
 # A tenth of a second of sound and some hundred weights: a stage takes hardly longer than its
@@ -120,6 +122,7 @@ class Done:
 
     returncode: int
     output: str
+    hung: bool = False  # it had to be killed
 
 
 def start(
@@ -144,9 +147,19 @@ def start(
 
 def repro(repository: Repository, variables: Mapping[str, str]) -> Done:
     """Run `dvc repro` to its end, whatever that is."""
-    process = start(repository, variables, ["dvc", "repro"])
-    output, _ = process.communicate(timeout=300)
-    return Done(process.returncode, output)
+    return finish(start(repository, variables, ["dvc", "repro"]))
+
+
+def finish(process: "subprocess.Popen[str]") -> Done:
+    """Wait until a command ends; kill its group if it does not."""
+    hung = False
+    try:
+        output, _ = process.communicate(timeout=HANGS)
+    except subprocess.TimeoutExpired:
+        hung = True
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+    return Done(process.returncode, output, hung)
 
 
 def wait_for_group(group: int, seconds: float) -> bool:

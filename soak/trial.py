@@ -18,12 +18,22 @@ from safetensors import SafetensorError, safe_open
 
 from bench.repository import Repository
 from soak.disk import full_disk, own_disk, read_only
-from soak.ground import N_CLIPS, RESULTS, Done, Ground, alive, copy, repro, start, wait_for_group
+from soak.ground import (
+    N_CLIPS,
+    RESULTS,
+    Done,
+    Ground,
+    alive,
+    copy,
+    finish,
+    repro,
+    start,
+    wait_for_group,
+)
 from soak.plan import EVERYTHING, Strike
 from timbre.problems import InputError
 from timbre.shards import read_index
 
-HANGS = 200.0  # seconds; a run takes ten
 ORPHANS_END = 15.0  # seconds in which whatever a killed run left must have ended
 RAN = re.compile(r"^Running stage '([^']+)':", re.MULTILINE)
 COMPUTED = re.compile(r"^extract_spectrograms: \d+ clips: (\d+) computed", re.MULTILINE)
@@ -97,26 +107,17 @@ def _disturbed(strike: Strike, repository: Repository, outcome: Outcome) -> Done
         if strike.fault == "twice":
             time.sleep(strike.seconds)
             beside = repro(repository, {}).output
-        output = _output(process, outcome)
+        done = finish(process)
         if not wait_for_group(process.pid, ORPHANS_END):
             names = [_command(number) for number in alive(process.pid)]
             outcome.faults.append(f"processes go on after the run ended: {names}")
             os.killpg(process.pid, signal.SIGKILL)
-    outcome.struck = struck.exists() or (not strike.role and bool(process.returncode or beside))
-    return Done(process.returncode, output + beside)
-
-
-def _output(process: "subprocess.Popen[str]", outcome: Outcome) -> str:
-    """Return all that a run prints; end one that hangs, and tell whose fault that is."""
-    try:
-        return process.communicate(timeout=HANGS)[0]
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+    outcome.struck = struck.exists() or (not strike.role and bool(done.returncode or beside))
     # DVC's notes lie in an SQLite file, which it tries to write to for ever: its own to mend.
-    outcome.hung = outcome.strike.role == "dvc"
-    if not outcome.hung:
-        outcome.faults.append(f"the run did not end within {HANGS:g} s")
-    return process.communicate()[0]
+    outcome.hung = done.hung and strike.role == "dvc"
+    if done.hung and not outcome.hung:
+        outcome.faults.append("the struck run did not end")
+    return Done(done.returncode, done.output + beside)
 
 
 def _again(repository: Repository, outcome: Outcome) -> Done:
