@@ -15,7 +15,8 @@ import pytest
 from clone import Clone, files_below
 
 from timbre import command
-from timbre.recorded import LOCK, STAGE, cached, check_inputs, recorded_outputs
+from timbre.parent import STAGE
+from timbre.recorded import LOCK, cached, check_inputs, recorded_outputs
 
 pytestmark = pytest.mark.pipeline
 

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = timbre.main(arguments, prog_name="timbre", standalone_mode=False)
     except InputError as error:
-        complain(error)
+        error.show()
         return 1
     except click.ClickException as error:
         error.show()
@@ -167,19 +167,13 @@ def gate(before: str, now: Path, tolerance: float) -> int:
     return int(found.is_worse(tolerance / 100))
 
 
-def complain(error: InputError) -> None:
-    """Show each problem on stderr."""
-    for problem in error.problems:
-        print(f"error: {problem}", file=sys.stderr)
-
-
 def _clips(classifier: "Classifier", files: dict[str, Path], as_json: bool) -> int:
     code = n_longer = 0
     for name, path in files.items():
         try:
             answer = classifier.answer(path)
         except InputError as error:
-            complain(error)
+            error.show()
             code = 1
             continue
         told = json.dumps(_object(name, answer, classifier.classes), ensure_ascii=False)
@@ -229,7 +223,7 @@ def _timelines(
         try:
             found[name] = classifier.timeline(path, hop)
         except InputError as error:
-            complain(error)
+            error.show()
             code = 1
     if found:
         print(FORMATS[kind](found), end="")

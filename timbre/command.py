@@ -65,13 +65,12 @@ def _exit_code(main: Callable[..., None], arguments: list[str]) -> int:
         check_inputs(paths)
         main(*paths)
     except InputError as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
+        error.show()
         return 1
     except OSError as error:
         if error.errno not in WAYS_OUT:
             raise
-        print(f"error: {_told(error)}", file=sys.stderr)
+        InputError(_told(error)).show()
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -12,7 +12,6 @@ cannot make again.
 
 import argparse
 import json
-import os
 import re
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 from tqdm import tqdm
 
@@ -159,11 +159,11 @@ def running_commands() -> list[str]:
 def _runs_dvc(pid: int) -> bool:
     """Tell whether the process is there and DVC's: numbers are given again to others."""
     try:
-        os.kill(pid, 0)
-        command = Path(f"/proc/{pid}/cmdline")
-        return b"dvc" in command.read_bytes() if command.exists() else True
-    except (OSError, OverflowError):
+        return any("dvc" in word for word in psutil.Process(pid).cmdline())
+    except (psutil.NoSuchProcess, ValueError):  # a negative number is nobody's
         return False
+    except psutil.Error:
+        return True  # another user's
 
 
 def cache_folder() -> Path:

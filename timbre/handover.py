@@ -9,7 +9,8 @@ import shutil
 from pathlib import Path
 
 from timbre.atomic import replacing
-from timbre.recorded import LOCK, STAGE
+from timbre.parent import STAGE
+from timbre.recorded import LOCK
 
 STAGING, MARK = Path(".timbre"), "delivered"
 

@@ -1,5 +1,6 @@
 """What a user can cause and mend: one exception for it, carrying every problem found."""
 
+import sys
 from collections.abc import Iterable
 
 
@@ -15,3 +16,8 @@ class InputError(Exception):
         if not self.problems:
             raise ValueError("an InputError needs at least one problem")
         super().__init__("\n".join(self.problems))
+
+    def show(self) -> None:
+        """Print a line for each problem to stderr."""
+        for problem in self.problems:
+            print(f"error: {problem}", file=sys.stderr)

@@ -12,11 +12,11 @@ from typing import Any
 
 import yaml
 
+from timbre.parent import STAGE
 from timbre.problems import InputError
 
 # Documented at dvc.org/doc/user-guide/project-structure/internal-files.
 LOCK, CACHE = Path("dvc.lock"), Path(".dvc/cache/files/md5")
-STAGE = "DVC_STAGE"  # the variable in which DVC names the stage that it runs
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, yaml.YAMLError)
 
 

@@ -175,8 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runs = read_runs(given.files) if given.files else ask_dvc(options)
         print(report(runs, given.metric))
     except InputError as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
+        error.show()
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
