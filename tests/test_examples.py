@@ -28,6 +28,10 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 PROGRAM = EXAMPLES / "onnx_python.py"
 # Of the npm package onnxruntime-web, as the page and docs/export.md name them.
 WEB_FILES = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+BAR_SHARES = (
+    "[...document.querySelectorAll('.bar')].map("
+    "bar => bar.offsetWidth / bar.parentElement.clientWidth)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +156,8 @@ def test_the_browser_example_answers_as_timbre_does(
         assert sorted(shown) == sorted(classifier.classes)
         found = [shown[label] for label in classifier.classes]
         np.testing.assert_allclose(found, answer.probs, atol=1e-3)
+        drawn = page.evaluate(BAR_SHARES)
+        np.testing.assert_allclose(drawn, sorted(found, reverse=True), atol=0.02)
         line = page.locator("#answer").inner_text()
         assert line.startswith(answer.likeliest if answer.is_known else "unknown (most like ")
     assert wrong == []
