@@ -84,8 +84,8 @@ def main(arguments: list[str]) -> int:
             continue
         likeliest = max(probs, key=probs.__getitem__)
         share = f"{probs[likeliest]:.1%}"
-        print(f"{name}: {likeliest} ({share})" if known else
-              f"{name}: unknown (most like {likeliest}, {share})")
+        told = f"{likeliest} ({share})" if known else f"unknown (most like {likeliest}, {share})"
+        print(f"{name}: {told}")
     return code
 
 

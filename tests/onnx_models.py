@@ -42,4 +42,4 @@ def noise(n_samples: int, seed: int = 0, level: float = 0.1) -> npt.NDArray[np.f
     """Return seeded noise with a tone in it."""
     tone = np.sin(np.arange(n_samples) * (0.1 + 0.2 * seed))
     samples = np.random.default_rng(seed).normal(0, level, n_samples) + level * tone
-    return samples.astype(np.float32)
+    return np.asarray(samples, np.float32)

@@ -93,9 +93,7 @@ def test_the_python_example_names_files_that_it_cannot_hear(folder: Path) -> Non
 
 
 def test_the_python_example_says_what_another_rate_needs(folder: Path) -> None:
-    code, out, err = example(
-        folder, "timbre.onnx", "inverted.flac", "clip.wav", lacking=("soxr",)
-    )
+    code, out, err = example(folder, "timbre.onnx", "inverted.flac", "clip.wav", lacking=("soxr",))
     assert code == 1
     assert out.startswith("clip.wav: ")
     wanted = "its rate is 11025 Hz, the model's 8000 Hz: pip install soxr"

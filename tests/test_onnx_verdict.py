@@ -49,5 +49,7 @@ def test_an_embedding_in_the_very_middle_has_a_score(trained: Trained) -> None:
 def test_another_score_than_the_shipped_one_is_refused(trained: Trained) -> None:
     _, card = load_model(trained.model)
     other = replace(card, rejection=replace(card.rejection, score="energy"))
-    with pytest.raises(InputError, match="its rejection score is energy, and only class_projection"):
+    with pytest.raises(
+        InputError, match="its rejection score is energy, and only class_projection"
+    ):
         verdict_graph(other)

@@ -1,7 +1,5 @@
 """Weights in 8 bits are the weights, to half a step of their channel."""
 
-from typing import Any
-
 import numpy as np
 import onnx
 import pytest
@@ -11,10 +9,10 @@ from onnx_models import Array, noise, value_in
 from timbre.onnx_weights import LEAST_VALUES, Packed, in_eight_bits
 
 
-def graph(op_type: str, weights: Array, shape: list[int], **attributes: Any) -> onnx.GraphProto:
+def graph(op_type: str, weights: Array, shape: list[int], **attributes: int) -> onnx.GraphProto:
     """Return a graph of one operator with `weights` named w."""
     return helper.make_graph(
-        [helper.make_node(op_type, ["x", "w"], ["y"], **attributes)],
+        [helper.make_node(op_type, ["x", "w"], ["y"], None, None, None, None, **attributes)],
         "one",
         [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)],

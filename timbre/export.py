@@ -3,6 +3,8 @@
     from timbre.export import export_model
 
     print(export_model(Path("models/timbre.safetensors"), Path("timbre.onnx")))
+
+Imports onnx only when it is called: a program that never exports need not have it.
 """
 
 import importlib.util

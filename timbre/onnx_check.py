@@ -42,7 +42,9 @@ def _waveforms(sample_rate: int, window: int) -> Iterator[Waveform]:
         *(max(1, sample_rate // 10), sample_rate, max(1, window // 2)),
         *(window, window + 1, round(3.7 * window)),
     )
-    for seed, (length, level) in enumerate(zip(n_samples, np.geomspace(0.5, 0.002, N_LENGTHS), strict=True)):
+    for seed, (length, level) in enumerate(
+        zip(n_samples, np.geomspace(0.5, 0.002, N_LENGTHS), strict=True)
+    ):
         noise = np.random.default_rng(seed).normal(0, 0.1, length)
         seconds = np.arange(length) / sample_rate
         tone = np.sin(2 * np.pi * sample_rate * (0.02 * (seed + 1) + 0.01 * seconds) * seconds)

@@ -88,7 +88,7 @@ def front_end_graph(features: Features) -> onnx.GraphProto:
     """
     front_end = features.front_end
     rows, columns = factors(front_end.n_fft)
-    constants = {
+    constants: Constants = {
         **_frame_constants(features, rows, columns),
         **_spectrum_constants(rows, columns),
         **_filter_constants(front_end, _bins(rows, columns)),
@@ -156,7 +156,7 @@ def _spectrum_constants(rows: int, columns: int) -> Constants:
 
 
 def _unit(turns: npt.NDArray[np.int64], of: int) -> npt.NDArray[np.complex128]:
-    return np.exp(-2j * np.pi * (turns % of) / of)
+    return np.asarray(np.exp(-2j * np.pi * (turns % of) / of))
 
 
 def _bins(rows: int, columns: int) -> npt.NDArray[np.int64]:
@@ -175,9 +175,7 @@ def _bins(rows: int, columns: int) -> npt.NDArray[np.int64]:
 
 def _filter_constants(front_end: LogMel, bins: npt.NDArray[np.int64]) -> Constants:
     bin_hz = np.fft.rfftfreq(front_end.n_fft, 1 / front_end.sample_rate)
-    mels = np.linspace(
-        hz_to_mel(front_end.fmin), hz_to_mel(front_end.fmax), front_end.n_mels + 2
-    )
+    mels = np.linspace(hz_to_mel(front_end.fmin), hz_to_mel(front_end.fmax), front_end.n_mels + 2)
     edges = mel_to_hz(mels)
     widths: npt.NDArray[Any] = np.diff(edges)
     return {

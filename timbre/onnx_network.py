@@ -50,9 +50,7 @@ def network_graph(network: Network, shape: tuple[int, int]) -> onnx.GraphProto:
         node.ClearField("doc_string")
     graph.ClearField("metadata_props")
     graph.ClearField("value_info")
-    return compose.add_prefix_graph(
-        graph, "network.", rename_inputs=False, rename_outputs=False
-    )
+    return compose.add_prefix_graph(graph, "network.", rename_inputs=False, rename_outputs=False)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 
 from timbre.model_file import ModelCard
-from timbre.onnx_text import graph_of_text
+from timbre.onnx_text import Constants, graph_of_text
 from timbre.problems import InputError
 from timbre.rejection import SHIPPED
 
@@ -59,7 +59,7 @@ def verdict_graph(card: ModelCard) -> onnx.GraphProto:
     middle = means.mean(axis=0)
     places = (means - middle) @ marks.within.astype(np.float64)
     lengths = np.maximum(np.linalg.norm(places, axis=1, keepdims=True), LEAST_LENGTH)
-    constants = {
+    constants: Constants = {
         "temperature": np.float64(card.temperature),
         "over_windows": np.array([0]),
         "middle": middle,

@@ -31,7 +31,7 @@ def in_eight_bits(graph: onnx.GraphProto) -> Packed:
     rest = onnx.GraphProto()
     rest.CopyFrom(graph)
     weights = {own.name: own for own in rest.initializer}
-    bytes_and_scales, unpacking = [], []
+    packed = Packed(rest, [], [])
     for node in rest.node:
         own = weights.get(node.input[1]) if node.op_type in CHANNEL_AXES else None
         if own is None or np.prod(own.dims) < LEAST_VALUES:
@@ -39,10 +39,11 @@ def in_eight_bits(graph: onnx.GraphProto) -> Packed:
         axis = _channel_axis(node)
         rounded, scales = _rounded(numpy_helper.to_array(own), axis)
         parts = [f"{own.name}.int8", f"{own.name}.scale"]
-        bytes_and_scales += map(numpy_helper.from_array, (rounded, scales), parts)
-        unpacking.append(helper.make_node("DequantizeLinear", parts, [own.name], axis=axis))
+        packed.bytes_and_scales.append(numpy_helper.from_array(rounded, parts[0]))
+        packed.bytes_and_scales.append(numpy_helper.from_array(scales, parts[1]))
+        packed.unpacking.append(helper.make_node("DequantizeLinear", parts, [own.name], axis=axis))
         rest.initializer.remove(weights.pop(own.name))  # what two operators share is packed once
-    return Packed(rest, bytes_and_scales, unpacking)
+    return packed
 
 
 def _channel_axis(node: onnx.NodeProto) -> int:

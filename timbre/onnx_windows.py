@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 
 from timbre.features import Features
-from timbre.onnx_text import graph_of_text
+from timbre.onnx_text import Constants, graph_of_text
 
 # Samples, as in timbre.windows.window_starts; behind the clip lies silence.
 GRAPH = """
@@ -32,7 +32,7 @@ def windows_graph(features: Features) -> onnx.GraphProto:
     """
     rate = features.front_end.sample_rate
     window, hop = features.samples(rate), round(features.hop_seconds * rate)
-    constants = {
+    constants: Constants = {
         "zero": np.int64(0),
         "one": np.int64(1),
         "window": np.int64(window),

@@ -19,8 +19,8 @@ PATH = click.Path(path_type=Path)
 def export(model: Path, output: Path, quantise: bool) -> None:
     """Write MODEL as ONNX to OUTPUT, which ends with .onnx: waveform in, probabilities out.
 
-    The spectrogram is computed inside, and classes and sample rate are in the file too. Where
-    onnxruntime is installed, what was written is compared with torch; if they differ, it is removed.
+    The spectrogram is computed inside, and classes and sample rate are in the file too. What was
+    written is compared with torch, where onnxruntime is installed; if they differ, it is removed.
     """
     from timbre.export import export_model
 
