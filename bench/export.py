@@ -108,7 +108,7 @@ def measure(trained: Path, folder: Path) -> Results:
 def read_split(trained: Path, split: str, features: Features) -> Clips:
     """Return the waveforms of a split and their targets."""
     data = yaml.safe_load((trained / "params.yaml").read_text(encoding="utf-8"))["data"]
-    root = trained.resolve() / data["root"] / data["audio"]
+    root = trained.resolve() / data["root"]
     paths = read_clips(trained / "data" / "clips.csv").set_index("clip_id")["path"]
     splits = read_splits(trained / "data" / "splits.csv")
     own = splits[splits["split"] == split]

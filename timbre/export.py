@@ -71,7 +71,9 @@ def export_model(model: Path, output: Path, *, quantise: bool = False) -> Export
     try:
         with replacing(output) as temporary:
             checked = _checked(_write(whole, temporary), output, classifier)
-            rounded = _differences(_write(small, temporary), classifier) if small else None
+            rounded = (
+                _differences(_write(small, temporary), classifier) if small is not None else None
+            )
             n_bytes = temporary.stat().st_size
     except OSError as error:
         raise InputError(f"{output}: cannot be written ({error.strerror})") from None

@@ -54,7 +54,7 @@ front_end (float[window] heard) => (float[1, 1, n_mels, n_frames] log_mel)
     grid = Add (re_power, im_power)                             # (F, K, B)
     power = Reshape (grid, shape_cells)                         # (F, K * B)
 
-    # The mel filters, as timbre.mel_filters makes them: their numbers would be a third of the file.
+    # The mel filters, as timbre.mel_filters makes them: stored, a quarter of the file.
     climbed = Sub (cell_hz, lower_hz)
     rising = Div (climbed, lower_width)
     left_over = Sub (upper_hz, cell_hz)

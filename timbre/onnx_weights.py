@@ -1,4 +1,4 @@
-"""Weights in 8 bits: a quarter of the file, and the same arithmetic.
+"""Weights in 8 bits: a third of the file, and the same arithmetic.
 
 Only weights are rounded. Activations in 8 bits need clips to find their ranges with, and gain
 nothing here (docs/export.md).

@@ -15,7 +15,7 @@ PATH = click.Path(path_type=Path)
 @click.command(epilog=EXAMPLES)
 @click.argument("model", type=PATH)
 @click.argument("output", type=PATH)
-@click.option("--quantise", is_flag=True, help="Weights in 8 bits: a quarter of the size.")
+@click.option("--quantise", is_flag=True, help="Weights in 8 bits: a third of the size.")
 def export(model: Path, output: Path, quantise: bool) -> None:
     """Write MODEL as ONNX to OUTPUT, which ends with .onnx: waveform in, probabilities out.
 
