@@ -130,7 +130,7 @@ def test_a_worker_that_is_killed_is_replaced(server: Served, trained: Trained) -
     ],
 )
 def test_a_clip_that_cannot_be_used_is_told_and_gone(
-    server: Served, body: Any, status: int, code: str, told: str
+    server: Served, body: bytes | list[bytes], status: int, code: str, told: str
 ) -> None:
     found = error(server, "POST", "/api/predict", body)
     assert found[:2] == (status, code)
