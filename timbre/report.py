@@ -167,7 +167,7 @@ def table(found: Sequence[Measure]) -> list[str]:
 def write_page(text: str, path: Path) -> None:
     """Write the page."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_rows(found: Sequence[Measure], path: Path) -> None:
