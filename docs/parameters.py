@@ -50,7 +50,8 @@ def page(params: str, pipeline: str) -> str:
     """Return the page; `params` and `pipeline` are the texts of params.yaml and dvc.yaml."""
     values, meanings = yaml.safe_load(params), comments(params)
     parts = [HEAD]
-    read = {name: rest for name, *rest in sections(yaml.safe_load(pipeline)["stages"])}
+    stages = yaml.safe_load(pipeline)["stages"]
+    read = {name: (stage, model) for name, stage, model in sections(stages)}
     for name in values:
         stage, model = read[name]
         fields = model.model_json_schema()["properties"]
@@ -124,7 +125,7 @@ def alternatives(pattern: str) -> list[str]:
     inner = re.fullmatch(r"\^\((.+)\)\$", pattern)
     if not inner:
         return [pattern]
-    found = []
+    found: list[str] = []
     for choice in inner[1].split("|"):
         plain = re.sub(r"\(.+?\)\?", "", choice)
         whole = re.sub(r"\((.+?)\)\?", r"\1", choice).replace(r"\d+", "1")

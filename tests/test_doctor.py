@@ -311,17 +311,3 @@ def test_a_finished_pipeline_is_healthy_wherever_its_cache_lies(
     (clone.folder / "models" / "timbre.safetensors").unlink()
     clone.dvc("repro")
     assert clone.digests("models", "metrics") == finished.digests("models", "metrics")
-
-
-def test_where_dvc_does_not_answer_the_usual_place_is_examined(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.undo()
-    answers = iter([(0, "noise\n/far/cache\n"), (1, ""), (0, "")])
-
-    def run(*_: object, **__: object) -> "subprocess.CompletedProcess[str]":
-        code, text = next(answers)
-        return subprocess.CompletedProcess([], code, text, "")
-
-    monkeypatch.setattr("subprocess.run", run)
-    assert [doctor.cache_folder() for _ in range(3)] == [Path("/far/cache"), CACHE, CACHE]

@@ -264,7 +264,8 @@ def test_the_lists_of_speech_commands_are_followed_and_noise_is_no_word(tmp_path
     corpus = commands(tmp_path)
     run_recipe("Speech Commands", tmp_path)
     (words,) = experiments("Speech Commands")
-    divided, leaks = split_by(*settings(words, tmp_path), tmp_path / "out")
+    (run,) = settings(words, tmp_path)
+    divided, leaks = split_by(run, tmp_path / "out")
     assert leaks == {"audio": 0, "group": 0, "copies": 0}
     assert in_test(divided) == set((corpus.folder / "testing_list.txt").read_text().split())
     val = set(divided.loc[divided["split"] == "val", "clip_id"])

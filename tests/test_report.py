@@ -120,7 +120,8 @@ def inputs(tmp_path: Path) -> list[Path]:
 
 def test_the_stage_writes_page_card_rows_and_picture(inputs: list[Path], tmp_path: Path) -> None:
     page, card, rows, picture = (tmp_path / f"r.{end}" for end in ("md", "card", "csv", "png"))
-    main(*inputs, page, card, rows, picture)
+    model, split, test, robustness = inputs
+    main(model, split, test, robustness, page, card, rows, picture)
     assert page.read_text(encoding="utf-8") == markdown(DIVIDED, TEST, UNDER)
     told_of_model = card.read_text(encoding="utf-8")
     for line in table(measures(DIVIDED, TEST, UNDER)):

@@ -326,7 +326,7 @@ def test_a_faulty_split_column_is_explained(split: list[str], problems: list[str
 
 def with_folds(clips: pd.DataFrame, numbers: Sequence[str]) -> pd.DataFrame:
     """Give every clip an official fold, whole groups, by these numbers."""
-    codes = pd.factorize(clips["group"])[0]
+    codes = pd.factorize(clips["group"])[0].tolist()
     return clips.assign(split=[numbers[code % len(numbers)] for code in codes])
 
 

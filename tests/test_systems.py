@@ -53,7 +53,7 @@ def test_nothing_that_only_posix_has_is_used_unasked() -> None:
             elif isinstance(node, ast.Import):
                 modules |= {alias.name for alias in node.names} & POSIX_MODULES
             elif isinstance(node, ast.ImportFrom):
-                modules |= {node.module} & POSIX_MODULES
+                modules |= {str(node.module)} & POSIX_MODULES
     assert found == set(GUARDED)
     assert modules == set()
 
