@@ -172,6 +172,18 @@ def test_the_command_understands_its_commands(page: Path) -> None:
 
 
 @each_page
+def test_workflows_are_yaml_and_dvc_understands_their_lines(page: Path) -> None:
+    for block in blocks(page.read_text("utf-8"), "yaml"):
+        document = yaml.safe_load(block)
+        jobs = document.get("jobs", {}).values()
+        lines = [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+        for words in map(shlex.split, lines):
+            assert words[0] in ("pip", "dvc", "python")
+            if words[0] == "dvc":
+                parse_args(words[1:])
+
+
+@each_page
 def test_make_targets_exist(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
