@@ -145,6 +145,12 @@ def test_all_problems_of_the_rows_are_told_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_too_long_for_a_fold_is_told_and_not_counted_with(tmp_path: Path) -> None:
+    told = problems(tmp_path, f"FilePath,Class,Fold\na,x,0007\nb,y,{'1' * 5000}\n")
+    assert len(told) == 1
+    assert told[0].startswith("row 3: Split '11111")
+
+
 def test_wholly_empty_group_and_split_columns_are_as_none(tmp_path: Path) -> None:
     table = read(tmp_path, "FilePath,Class,Group,Split\na,x,,\nb,y, ,\n")
     assert set(table.rows["group"]) | set(table.rows["split"]) == {""}

@@ -1,5 +1,6 @@
 """The user's table: filespaths.csv as rows of text, whatever program wrote it."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from timbre.table_text import read_text, records
 
 TABLE_NAMES = ("filespaths.csv", "files_paths.csv")
 HEADERS = {"file_path": "FilePath", "label": "Class", "group": "Group", "split": "Split"}
+FOLD = r"\d{1,4}"  # longer is no fold's number, and Python refuses to read the longest
 OTHER_HEADERS = {"fold": "split"}  # a fold is a split by another name
 REQUIRED = ("file_path", "label")
 SPLIT_WORDS = {
@@ -175,7 +177,7 @@ def _frame(written: dict[str, list[str]], numbers: list[int]) -> pd.DataFrame:
 
 def _split(text: str) -> str:
     """Return train, val, test, or a fold's number without leading zeros; else the text itself."""
-    return str(int(text)) if text.isdecimal() else SPLIT_WORDS.get(text.casefold(), text)
+    return str(int(text)) if re.fullmatch(FOLD, text) else SPLIT_WORDS.get(text.casefold(), text)
 
 
 def _empty_cells(rows: pd.DataFrame) -> list[str]:
@@ -199,7 +201,7 @@ def _odd_cells(rows: pd.DataFrame) -> list[str]:
 
 
 def _unknown_splits(rows: pd.DataFrame) -> list[str]:
-    unknown = rows[~rows["split"].isin(["", *SPLIT_WORDS]) & ~rows["split"].str.isdecimal()]
+    unknown = rows[~rows["split"].isin(["", *SPLIT_WORDS]) & ~rows["split"].str.fullmatch(FOLD)]
     return capped(
         [
             f"row {number}: Split {word!r} is unknown: write train, val or test, or a fold's number"
