@@ -209,9 +209,9 @@ def test_an_interrupt_ends_without_a_traceback(
     assert capsys.readouterr().err.endswith("interrupted\n")
 
 
-@pytest.mark.parametrize("command", [[], ["predict"], ["index"], ["doctor"]])
+@pytest.mark.parametrize("command", [[], ["predict"], ["serve"], ["demo"], ["index"], ["doctor"]])
 def test_help_has_examples_and_imports_nothing_slow(command: list[str]) -> None:
-    slow = "torch numpy pandas pydantic yaml dvc soundfile"
+    slow = "torch numpy pandas pydantic yaml dvc soundfile starlette uvicorn"
     code = (
         f"import sys; from timbre.cli import main; code = main({[*command, '--help']!r}); "
         f"print(code, sys.modules.keys() & set({slow.split()!r}))"
