@@ -11,6 +11,7 @@ import click
 
 from timbre.commands.demo import demo
 from timbre.commands.doctor import doctor
+from timbre.commands.export import export
 from timbre.commands.gate import gate
 from timbre.commands.index import index
 from timbre.commands.predict import predict
@@ -18,7 +19,7 @@ from timbre.commands.serve import serve
 from timbre.problems import InputError
 
 INTERRUPTED = 130  # the shell's exit code for SIGINT
-COMMANDS = (predict, serve, demo, index, gate, doctor)  # as `timbre --help` lists them
+COMMANDS = (predict, serve, export, demo, index, gate, doctor)  # as `timbre --help` lists them
 
 
 class InOrder(click.Group):

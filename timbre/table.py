@@ -1,5 +1,6 @@
 """The user's table: filespaths.csv as rows of text, whatever program wrote it."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from timbre.table_text import read_text, records
 
 TABLE_NAMES = ("filespaths.csv", "files_paths.csv")
 HEADERS = {"file_path": "FilePath", "label": "Class", "group": "Group", "split": "Split"}
+FOLD = r"\d{1,4}"  # longer is no fold's number, and Python refuses to read the longest
+OTHER_HEADERS = {"fold": "split"}  # a fold is a split by another name
 REQUIRED = ("file_path", "label")
 SPLIT_WORDS = {
     "train": "train",
@@ -75,9 +78,10 @@ def read_table(path: Path) -> Table:
     """Read the table at `path`; every cell is text, so labels like NA or 01 stay as they are.
 
     The rows have the str columns file_path (as written), label, group and split ("" without such a
-    column; split is else train, val or test), and the int column row, the line number that a
-    spreadsheet shows (the header is 1). Labels, groups and splits lose surrounding blanks and are
-    brought to Unicode's NFC. Raises InputError with all problems of the rows together.
+    column; split is else train, val, test or the number of a fold), and the int column row, the
+    line number that a spreadsheet shows (the header is 1). Labels, groups and splits lose
+    surrounding blanks and are brought to Unicode's NFC. Raises InputError with all problems of the
+    rows together.
     """
     text, warnings = read_text(path)
     body = records(text, _separator(text, path), path)
@@ -108,7 +112,7 @@ def _separator(text: str, path: Path) -> str:
 
 def _known(header: list[str]) -> dict[str, list[int]]:
     """Map our columns to the places where `header` names them, in any case or spacing."""
-    ours = {name.casefold(): column for column, name in HEADERS.items()}
+    ours = {name.casefold(): column for column, name in HEADERS.items()} | OTHER_HEADERS
     places: dict[str, list[int]] = {}
     for place, written in enumerate(header):
         column = ours.get("".join(written.replace("_", " ").split()).casefold())
@@ -132,7 +136,8 @@ def _places(header: list[str], path: Path) -> dict[str, int]:
     for column, places in known.items():
         if len(places) > 1:
             names = ", ".join(repr(header[place]) for place in places)
-            problems.append(f"{path}: column {HEADERS[column]} is there more than once: {names}")
+            told = f"column {HEADERS[column]} is there more than once: {names}: keep one"
+            problems.append(f"{path}: {told}")
     if problems:
         raise InputError(problems)
     return {column: places[0] for column, places in known.items()}
@@ -165,9 +170,14 @@ def _frame(written: dict[str, list[str]], numbers: list[int]) -> pd.DataFrame:
         # By distinct value: a million rows hold few labels, and equal ones share one object.
         clean = {cell: unicodedata.normalize("NFC", cell.strip()) for cell in set(written[column])}
         if column == "split":
-            clean = {cell: SPLIT_WORDS.get(text.casefold(), text) for cell, text in clean.items()}
+            clean = {cell: _split(text) for cell, text in clean.items()}
         rows[column] = pd.Series([clean[cell] for cell in written[column]], dtype="str")
     return rows.assign(row=pd.Series(numbers, dtype="int64"))
+
+
+def _split(text: str) -> str:
+    """Return train, val, test, or a fold's number without leading zeros; else the text itself."""
+    return str(int(text)) if re.fullmatch(FOLD, text) else SPLIT_WORDS.get(text.casefold(), text)
 
 
 def _empty_cells(rows: pd.DataFrame) -> list[str]:
@@ -191,10 +201,10 @@ def _odd_cells(rows: pd.DataFrame) -> list[str]:
 
 
 def _unknown_splits(rows: pd.DataFrame) -> list[str]:
-    unknown = rows[~rows["split"].isin(["", *SPLIT_WORDS])]
+    unknown = rows[~rows["split"].isin(["", *SPLIT_WORDS]) & ~rows["split"].str.fullmatch(FOLD)]
     return capped(
         [
-            f"row {number}: Split {word!r} is unknown: write train, val or test"
+            f"row {number}: Split {word!r} is unknown: write train, val or test, or a fold's number"
             for number, word in zip(unknown["row"], unknown["split"], strict=True)
         ]
     )
