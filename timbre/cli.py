@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from timbre.commands.check import check
 from timbre.commands.doctor import doctor
 from timbre.commands.gate import gate
 from timbre.commands.index import index
@@ -16,7 +17,7 @@ from timbre.commands.predict import predict
 from timbre.problems import InputError
 
 INTERRUPTED = 130  # the shell's exit code for SIGINT
-COMMANDS = (predict, index, gate, doctor)  # as `timbre --help` lists them
+COMMANDS = (predict, index, check, gate, doctor)  # as `timbre --help` lists them
 
 
 class InOrder(click.Group):
