@@ -40,7 +40,7 @@ def test_what_was_upsampled_ends_where_it_ended_before(before: int, after: int) 
 def test_the_level_changes_nothing(gain: float) -> None:
     waveform = resample(noise(1, 8000), 8000, 44_100)
     loud, soft = found(waveform, 44_100), found(stored(np.float32(gain) * waveform), 44_100)
-    assert soft == pytest.approx(loud, rel=0.03)
+    assert soft == pytest.approx(loud, rel=0.06)
 
 
 def test_a_click_does_not_make_it_wider() -> None:

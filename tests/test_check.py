@@ -112,7 +112,9 @@ def missing_end(corpus: Corpus) -> None:
 
 
 def cut_peaks(corpus: Corpus) -> None:
-    corpus.put("cat/loud.wav", "cat", "g0", samples=np.clip(3 * sound(63), -1, 1))
+    half = 9 * sound(63, 1.5)
+    samples = np.clip(np.r_[half, -half], -1, 1)  # without an offset
+    corpus.put("cat/loud.wav", "cat", "g0", samples=samples)
 
 
 def soft_sound(corpus: Corpus) -> None:

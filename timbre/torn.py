@@ -6,6 +6,8 @@ from pathlib import Path
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # written by programs that stream and cannot go back
 PADDING = 8  # bytes by which honest writers differ
 LARGEST_PAGE = 65_307  # bytes of an Ogg page
+PAGE_HEAD = 27  # bytes
+FLAGS_AT = 5
 LAST_PAGE = 4  # the flag of a stream's last one
 TOLERANCE = 0.02  # of the length: MP3 headers do not count what encoder and decoder add and drop
 FEW_SECONDS = 0.2
@@ -27,8 +29,8 @@ def missing_end(path: Path, promised: float, seconds: float, ended: str) -> str:
     whole = _chunk_size(head)
     if whole is not None and whole + 8 > size + PADDING:
         return f"has {size} of the {whole + 8} bytes that its header says"
-    if tail and not _is_last_page(tail):
-        return "has no last page (Ogg)"
+    if tail and not _ends_with_last_page(tail):
+        return "has no whole last page (Ogg)"
     if promised - seconds > max(FEW_SECONDS, TOLERANCE * promised):
         return f"has {seconds:.1f} of the {promised:.1f} s that its header says"
     return ""
@@ -43,6 +45,9 @@ def _chunk_size(head: bytes) -> int | None:
     return None if size in UNKNOWN_SIZES else size
 
 
-def _is_last_page(tail: bytes) -> bool:
-    start = tail.rfind(b"OggS")
-    return start >= 0 and start + 5 < len(tail) and bool(tail[start + 5] & LAST_PAGE)
+def _ends_with_last_page(tail: bytes) -> bool:
+    page = tail[max(0, tail.rfind(b"OggS")) :]
+    if len(page) < PAGE_HEAD or not page[FLAGS_AT] & LAST_PAGE:
+        return False
+    sizes = page[PAGE_HEAD : PAGE_HEAD + page[PAGE_HEAD - 1]]  # of its pieces; their number before
+    return len(page) >= PAGE_HEAD + len(sizes) + sum(sizes)
