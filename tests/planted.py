@@ -55,14 +55,13 @@ class Corpus:
         split: str = "train",
         samples: Samples | None = None,
         rate: int = RATE,
-        **how: str,
     ) -> None:
         """Add a row, and its file unless `samples` is None."""
         self.rows.append([name, label, group, split][: len(self.header)])
         if samples is not None:
             path = self.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(path, samples, rate, **how)
+            soundfile.write(path, samples, rate)
 
     def write(self) -> None:
         """Write the table."""

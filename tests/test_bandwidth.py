@@ -11,12 +11,13 @@ from timbre.bandwidth import N_FFT, bandwidth, power_spectrum
 
 def noise(seconds: float, rate: int, seed: int = 0) -> Waveform:
     rng = np.random.default_rng(seed)
-    return (0.1 * rng.normal(size=round(seconds * rate))).astype(np.float32)
+    return np.asarray(0.1 * rng.normal(size=round(seconds * rate)), np.float32)
 
 
 def stored(waveform: Waveform, bits: int = 16) -> Waveform:
     steps = np.float32(2 ** (bits - 1))
-    return (np.rint(waveform * steps) / steps).astype(np.float32)
+    rounded: Waveform = (np.rint(waveform * steps) / steps).astype(np.float32)
+    return rounded
 
 
 def found(waveform: Waveform, rate: int, bits: int = 16) -> float:

@@ -184,8 +184,7 @@ def few_groups(corpus: Corpus) -> None:
 
 
 def other_codec(corpus: Corpus) -> None:
-    how = {"format": "FLAC", "subtype": "PCM_16"}
-    corpus.put("cat/flac.wav", "cat", "g0", "train", sound(70), **how)
+    corpus.put("cat/a.flac", "cat", "g0", samples=sound(70))
 
 
 def forgotten_row(corpus: Corpus) -> None:
@@ -380,7 +379,7 @@ def test_the_lines_for_people_tell_why_and_what_to_do_and_how_many_more(
 ) -> None:
     corpus = Corpus(tmp_path)
     for number in range(7):
-        corpus.put(f"cat/\x1b[31m{number}.wav", "cat", "g0", samples=np.zeros(RATE) + number / 1e6)
+        corpus.put(f"cat/\x1b[31m{number}.wav", "cat", "g0", samples=np.zeros(RATE + number))
     corpus.write()
     assert main(["check", str(tmp_path), "--jobs", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -434,8 +433,8 @@ def test_a_file_that_crashes_its_decoder_is_a_finding_and_the_others_are_heard(
 def test_it_runs_anywhere_without_dvc_and_torch(tmp_path: Path) -> None:
     Corpus(tmp_path)
     code = (
-        "import sys; sys.modules.update(dict.fromkeys(('dvc', 'torch', 'matplotlib'))); "
-        "from timbre.cli import main; sys.exit(main(['check', '--jobs', '1']))"
+        "import sys; from timbre.cli import main; code = main(['check', '--jobs', '1']); "
+        "print({'dvc', 'torch', 'matplotlib'} & sys.modules.keys()); sys.exit(code)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -445,7 +444,7 @@ def test_it_runs_anywhere_without_dvc_and_torch(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("nothing to mend\n")
+    assert done.stdout.endswith("nothing to mend\nset()\n")
 
 
 def test_what_is_assumed_of_the_settings_is_what_params_yaml_has() -> None:

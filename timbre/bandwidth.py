@@ -14,7 +14,7 @@ from timbre.audio import Waveform
 Floats = npt.NDArray[np.floating[Any]]
 
 N_FFT = 2048
-MOST_FRAMES = 64  # looked at in a piece; more of them would hardly change a median
+MOST_FRAMES = 24  # looked at in a piece; more of them would hardly change a median
 LOUD = 1e-3  # of the loudest frame's power: quieter ones, 30 dB below, are pauses
 BELOW_LOUDEST = 1e-10  # of the loudest bin's power, 100 dB below; Hann's side lobes lie far lower
 ABOVE_ROUNDING = 10.0  # times the power of the noise that storing in so many bits makes

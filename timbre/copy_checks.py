@@ -59,8 +59,8 @@ def _pairs(
     yours: "pd.Series[str] | None" = None,
 ) -> list[Item]:
     items = []
-    for pair in copies.itertuples():
-        mark = f" ({mine[pair.Index]!r} and {yours[pair.Index]!r})" if mine is not None else ""
+    for place, pair in zip(copies.index.to_list(), copies.itertuples(), strict=True):
+        both = "" if mine is None or yours is None else f" ({mine[place]!r} and {yours[place]!r})"
         same = f"{pair.overlap:.1f} s in common, {pair.error_rate:.0%} of the bits differ"
-        items.append(Item(str(pair.one), f"and {pair.other!r}{mark}: {same}"))
+        items.append(Item(str(pair.one), f"and {pair.other!r}{both}: {same}"))
     return items

@@ -5,6 +5,7 @@ from typing import get_args
 
 import pandas as pd
 
+from timbre.class_facts import formats
 from timbre.clip_checks import WINDOW_SECONDS
 from timbre.corpus import rare_classes
 from timbre.findings import Finding, finding
@@ -79,11 +80,7 @@ def length_findings(clips: pd.DataFrame) -> list[Finding]:
 
 def recording_findings(clips: pd.DataFrame, giveaway: Giveaway | None) -> list[Finding]:
     """Look at how the clips were recorded and stored."""
-    ways = clips.groupby(["codec", "sample_rate", "n_channels"]).size().sort_values(ascending=False)
-    told = [
-        f"{codec}, {rate} Hz, {_count(channels, 'channel')}: {_count(n, 'clip')}"
-        for (codec, rate, channels), n in ways.items()
-    ]
+    told = [f"{name}: {_count(n, 'clip')}" for name, n in formats(clips).items()]
     signs = [giveaway.told()] if giveaway and giveaway.gives_away() else []
     return [*finding("giveaway", signs), *finding("mixed", told if len(told) > 1 else [])]
 

@@ -39,7 +39,8 @@ def list_corpus(place: Path, table: str, audio: str, allow_outside: bool) -> Lis
         raise InputError(f"{place}: no such file or folder")
     root, name = (place, table) if place.is_dir() else (place.parent, place.name)
     path = root / (name or TABLE_NAMES[0])
-    rows, findings = NO_ROWS, []
+    rows = NO_ROWS
+    findings: list[Finding] = []
     try:
         by_table = bool(name) or any((root / usual).is_file() for usual in TABLE_NAMES)
         if by_table:

@@ -25,7 +25,7 @@ WORKER_MODULES = ("timbre.survey",)  # imported once, before the workers fork
 NEEDED_SECONDS = 5.0  # extract.window_seconds of params.yaml: damage behind it does no harm
 COMPARED_SECONDS = 30.0  # of a clip, in windows one after the other
 WINDOW_SECONDS = 5.0  # that a fingerprint covers
-SHORTEST = 1.2  # s; what is shorter is never compared (LEAST_FRAMES in copies.py)
+SHORTEST = 1.1  # s; what is shorter is never compared (LEAST_FRAMES in copies.py)
 # The spectrograms that the pipeline compares have these steps and this resolution; fingerprints
 # end at 2 kHz, so a rate of 8 kHz is enough.
 EAR = LogMel(
