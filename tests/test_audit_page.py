@@ -13,7 +13,8 @@ from playwright.sync_api import Page
 from timbre.audit import Audit, audit
 from timbre.audit_page import MOST_ROWS, isolated, page, with_names, write_page
 from timbre.cli import main
-from timbre.findings import KINDS, Item, finding
+from timbre.finding_kinds import KINDS
+from timbre.findings import Item, finding
 from timbre.listing import NO_ROWS, Listing
 from timbre.problems import InputError
 

@@ -21,7 +21,7 @@ from stages import encode_labels
 from timbre import clip_checks, corpus_checks, survey
 from timbre.cli import main
 from timbre.copies import LEAST_FRAMES
-from timbre.findings import KINDS
+from timbre.finding_kinds import KINDS
 
 Captured = pytest.CaptureFixture[str]
 Check = Callable[..., dict[str, Any]]

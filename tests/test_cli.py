@@ -209,7 +209,7 @@ def test_an_interrupt_ends_without_a_traceback(
     assert capsys.readouterr().err.endswith("interrupted\n")
 
 
-@pytest.mark.parametrize("command", [[], ["predict"], ["index"], ["doctor"]])
+@pytest.mark.parametrize("command", [[], ["predict"], ["index"], ["check"], ["doctor"]])
 def test_help_has_examples_and_imports_nothing_slow(command: list[str]) -> None:
     slow = "torch numpy pandas pydantic yaml dvc soundfile"
     code = (

@@ -13,7 +13,8 @@ from timbre.audit import Audit
 from timbre.audit_text import corpus_facts, corpus_line, heading, verdict
 from timbre.class_facts import ClassFacts, class_facts
 from timbre.clip_checks import WINDOW_SECONDS
-from timbre.findings import KINDS, SEVERITIES, Finding, Item, valid
+from timbre.finding_kinds import KINDS, SEVERITIES
+from timbre.findings import Finding, Item, valid
 from timbre.giveaway import Giveaway
 from timbre.page import render
 from timbre.problems import InputError

@@ -6,7 +6,8 @@ from typing import Any
 from timbre.audit import Audit
 from timbre.class_facts import class_facts, formats, rounded
 from timbre.clip_checks import WINDOW_SECONDS
-from timbre.findings import KINDS, SEVERITIES, Finding
+from timbre.finding_kinds import KINDS, SEVERITIES
+from timbre.findings import Finding
 
 MOST_ITEMS = 5  # of a kind, in a terminal
 MOST_FORMATS = 3

@@ -18,21 +18,30 @@ NEARLY_ALL = 0.9  # of the clips: if so many have a narrow band, they do not dif
 
 
 def clip_findings(clips: pd.DataFrame) -> list[Finding]:
-    """Find the clips, with columns of SoundFacts and `missing`, that have something wrong."""
+    """Find the clips, with columns of SoundFacts and `missing`, that have something wrong.
+
+    Of each kind the worst come first.
+    """
     silent = clips["loudest"] < SILENT_DBFS
     sounding = clips[~silent]
     narrow = sounding[is_narrow(sounding)]
     if len(narrow) > NEARLY_ALL * len(sounding):
         narrow = narrow.iloc[:0]
-    quiet = sounding["loudest"] < QUIET_DBFS
+    loudness, bias = sounding["loudest"], clips["offset"].abs()
+    late = sounding[sounding["onset"] >= WINDOW_SECONDS]
+    cut = clips[clips["clipped"] >= CLIPPED]
     return [
         *_each("silent", clips[silent], lambda c: f"nothing above {c.loudest:.0f} dBFS"),
-        *_each("late", sounding[sounding["onset"] >= WINDOW_SECONDS], _late),
+        *_each("late", late.sort_values("onset", ascending=False), _late),
         *_each("torn", clips[clips["missing"] != ""], lambda c: str(c.missing)),
-        *_each("clipped", clips[clips["clipped"] >= CLIPPED], _clipped),
-        *_each("quiet", sounding[quiet], lambda c: f"at most {c.loudest:.0f} dBFS"),
-        *_each("offset", clips[clips["offset"].abs() >= OFFSET], _offset),
-        *_each("bandwidth", narrow, _narrow),
+        *_each("clipped", cut.sort_values("clipped", ascending=False), _clipped),
+        *_each(
+            "quiet",
+            sounding[loudness < QUIET_DBFS].sort_values("loudest"),
+            lambda c: f"at most {c.loudest:.0f} dBFS",
+        ),
+        *_each("offset", clips.loc[bias[bias >= OFFSET].sort_values().index[::-1]], _offset),
+        *_each("bandwidth", narrow.sort_values("bandwidth"), _narrow),
         *_each("short", clips[clips["seconds"] < SHORT_SECONDS], lambda c: f"{c.seconds:.3f} s"),
     ]
 
@@ -43,11 +52,7 @@ def is_narrow(clips: pd.DataFrame) -> "pd.Series[bool]":
     return clips["bandwidth"] < REACHED * possible
 
 
-def _each(
-    kind: str,
-    clips: pd.DataFrame,
-    tell: Callable[..., str],
-) -> list[Finding]:
+def _each(kind: str, clips: pd.DataFrame, tell: Callable[..., str]) -> list[Finding]:
     return finding(kind, [Item(str(clip.clip_id), tell(clip)) for clip in clips.itertuples()])
 
 

@@ -31,7 +31,13 @@ def find_copies(spool: Spool, clip_ids: "pd.Series[str]", frame_seconds: float) 
 
 
 def copy_findings(clips: pd.DataFrame, copies: pd.DataFrame) -> list[Finding]:
-    """Tell of identical files, of other copies, and of labels and splits that differ in a pair."""
+    """Tell of identical files, of other copies, and of labels and splits that differ in a pair.
+
+    Pairs with most bits in common come first.
+    """
+    evidence = copies["overlap"] * (0.5 - copies["error_rate"])
+    copies = copies.loc[evidence.sort_values(ascending=False, kind="stable").index]
+    copies = copies.reset_index(drop=True)
     first = clips.drop_duplicates("sha256").set_index("sha256")["clip_id"]
     repeats = clips[clips.duplicated("sha256")]
     by_id = clips.set_index("clip_id")

@@ -16,7 +16,7 @@ from timbre.log_mel import LogMel
 from timbre.sound_facts import SoundFacts, measure
 from timbre.subfingerprints import Fingerprints, Listening, listening
 from timbre.torn import missing_end
-from timbre.windows import cut, window_starts
+from timbre.windows import cut
 from timbre.worker_process import note
 from timbre.workers import map_unordered
 
@@ -91,11 +91,12 @@ def ear() -> Listening:
 
 
 def fingerprints(waveform: Waveform, sample_rate: int) -> Fingerprints | None:
-    """Return the fingerprints of a clip's windows, None if it is too short for one."""
+    """Return the fingerprints of a clip's windows, one after the other, None if it is too short."""
     if len(waveform) < SHORTEST * sample_rate:
         return None
     heard = resample(waveform, sample_rate, EAR.sample_rate)
-    windows = cut(heard, window_starts(len(heard), WINDOW, WINDOW), WINDOW)
+    least = round(SHORTEST * EAR.sample_rate)
+    windows = cut(heard, list(range(0, max(1, len(heard) - least), WINDOW)), WINDOW)
     return ear().fingerprints(np.stack([EAR(window) for window in windows]))
 
 
