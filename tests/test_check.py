@@ -384,6 +384,8 @@ def test_the_lines_for_people_tell_why_and_what_to_do_and_how_many_more(
     assert main(["check", str(tmp_path), "--jobs", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{tmp_path}/filespaths.csv: 19 clips, 2 classes, 6 groups, 0.7 minutes"
+    assert lines[4].startswith("  split.method grouped: train ")
+    assert lines[4].endswith("of 1 group")
     at = lines.index("warning: silent clips: 7")
     assert lines[at + 1] == r"  'cat/\x1b[31m0.wav': nothing above -120 dBFS"
     assert lines[at + 6 : at + 9] == [

@@ -230,9 +230,8 @@ def test_the_check_that_the_guide_shows_says_what_checks_say() -> None:
     (shown,) = [block for block in blocks(guide, "text") if block.startswith("data/demo")]
     told = re.findall(r"^(\w+): (.+?)(?:: \d+)?\n(?:  .*\n)*?  why: (.+)\n  do: (.+)$", shown, re.M)
     assert told
-    assert set(told) <= {
-        (each.severity, each.title, each.why, each.way_out) for each in KINDS.values()
-    }
+    known = {(each.severity, each.title, each.why, each.way_out) for each in KINDS.values()}
+    assert set(told) <= known
 
 
 def test_the_page_on_checks_lists_every_finding_and_its_limits() -> None:

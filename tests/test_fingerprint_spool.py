@@ -1,11 +1,15 @@
 """Fingerprints on disk are what they were, in the order of their clips."""
 
+import errno
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from timbre.fingerprint_spool import BATCH, Spool
+from timbre.problems import InputError
 from timbre.subfingerprints import N_BITS, Fingerprints
 
 N_WORDS = 9
@@ -44,3 +48,19 @@ def test_what_is_added_is_read_back_by_clip_however_often(sizes: dict[int, int])
 def test_an_empty_spool_holds_nothing() -> None:
     with Spool() as spool:
         assert (spool.clips(), list(spool.parts())) == ([], [])
+
+
+def test_a_full_disk_is_one_line_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def seek(self, _: int) -> None: ...
+
+        def close(self) -> None: ...
+
+        def write(self, _: memoryview) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Spool() as spool:
+        spool._file.close()
+        monkeypatch.setattr(spool, "_file", Full())
+        with pytest.raises(InputError, match="make room, or let TMPDIR name a folder on another"):
+            spool.add(0, made(1, 0))

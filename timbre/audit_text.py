@@ -6,6 +6,7 @@ from typing import Any
 from timbre.audit import Audit
 from timbre.class_facts import class_facts, formats, rounded
 from timbre.clip_checks import WINDOW_SECONDS
+from timbre.corpus_checks import grouped_split
 from timbre.finding_kinds import KINDS, SEVERITIES
 from timbre.findings import Finding
 
@@ -66,7 +67,7 @@ def corpus_line(audit: Audit) -> str:
 
 
 def corpus_facts(audit: Audit) -> dict[str, str]:
-    """Return lengths, formats and copies, and what the recording tells, each as a line by name."""
+    """Return lengths, formats, split, copies and what the recording tells, a line for each name."""
     clips = audit.clips
     if clips.empty:
         return {}
@@ -81,6 +82,7 @@ def corpus_facts(audit: Audit) -> dict[str, str]:
         f"{longer:.0%} of the clips are longer than a window of {WINDOW_SECONDS:g} s",
         "stored as": f"{stored}{more}; sound up to {sounding:.1f} kHz (median)",
         "class sizes": f"{sizes.min()} to {sizes.max()} clips",
+        "split.method grouped": grouped_split(clips) or "is not possible",
         "copies": f"looked for among {audit.n_compared} clips that are long and loud enough",
     }
     if audit.giveaway:

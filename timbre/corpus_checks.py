@@ -1,12 +1,12 @@
 """What can be wrong with a corpus as a whole: balance, groups, splits, lengths, recordings."""
 
 from collections.abc import Sequence
-from typing import get_args
 
 import pandas as pd
 
 from timbre.class_facts import formats
 from timbre.clip_checks import WINDOW_SECONDS
+from timbre.clips import SPLITS
 from timbre.corpus import rare_classes
 from timbre.findings import Finding, finding
 from timbre.giveaway import Giveaway
@@ -47,6 +47,19 @@ def group_findings(clips: pd.DataFrame) -> list[Finding]:
         *finding("no_groups", _useless_groups(clips)),
         *finding("untestable", _split_problems(clips, "grouped")),
     ]
+
+
+def grouped_split(clips: pd.DataFrame) -> str:
+    """Say what split.method grouped makes of the clips, "" if it cannot split them."""
+    try:
+        splits = _split(clips, "grouped")
+    except InputError:
+        return ""
+    sizes, groups = splits.value_counts(), clips["group"].groupby(splits).nunique()
+    return ", ".join(
+        f"{name} {_count(sizes[name], 'clip')} of {_count(groups[name], 'group')}"
+        for name in SPLITS
+    )
 
 
 def split_findings(clips: pd.DataFrame) -> list[Finding]:
@@ -95,15 +108,18 @@ def _useless_groups(clips: pd.DataFrame) -> list[str]:
 
 
 def _split_problems(clips: pd.DataFrame, method: Method) -> Sequence[str]:
-    assert method in get_args(Method)
     if clips["label"].nunique() < 2:
         return []  # told of already
-    targets = clips.assign(target=pd.factorize(clips["label"], sort=True)[0])
     try:
-        split_clips(targets, method, FRACTIONS, SEED)
+        _split(clips, method)
     except InputError as error:
         return error.problems
     return []
+
+
+def _split(clips: pd.DataFrame, method: Method) -> "pd.Series[str]":
+    targets = clips.assign(target=pd.factorize(clips["label"], sort=True)[0])
+    return pd.Series(split_clips(targets, method, FRACTIONS, SEED), index=clips.index)
 
 
 def _parts(splits: "pd.Series[str]") -> str:

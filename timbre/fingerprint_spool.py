@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 
+from timbre.problems import InputError
 from timbre.subfingerprints import N_BITS, Fingerprints
 
 BATCH = 64  # windows
@@ -16,7 +17,7 @@ class Spool:
 
     def __init__(self) -> None:
         """Make the file."""
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed by __exit__)
         self._kind = _row(0)
         self._places: dict[int, range] = {}  # of each clip's windows in the file
         self._end = 0
@@ -30,12 +31,21 @@ class Spool:
         self._file.close()
 
     def add(self, clip: int, found: Fingerprints) -> None:
-        """Keep the windows of a clip. Raises OSError if the disk is full."""
+        """Keep the windows of a clip. Raises InputError if there is no room for them."""
         self._kind = _row(found.words.shape[1])
         rows = np.zeros(len(found.words), self._kind)
         rows["words"], rows["audible"], rows["changes"] = found.words, found.audible, found.changes
         self._file.seek(self._end * self._kind.itemsize)
-        self._file.write(rows.tobytes())
+        left = memoryview(rows.tobytes())
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            folder = tempfile.gettempdir()
+            raise InputError(
+                f"{folder}: cannot be written to ({error.strerror}): make room, or let TMPDIR name "
+                "a folder on another disk"
+            ) from None
         self._places[clip] = range(self._end, self._end + len(rows))
         self._end += len(rows)
 
