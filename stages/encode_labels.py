@@ -11,7 +11,13 @@ from timbre import command
 from timbre.atomic import write_json
 from timbre.audio_header import AudioHeader, HeaderError, UnreadableError
 from timbre.clips import write_clips
-from timbre.corpus import disagreements, hash_files, merge_groups, resolve_paths
+from timbre.corpus import (
+    disagreements,
+    hash_files,
+    rare_classes,
+    resolve_paths,
+    whole_groups,
+)
 from timbre.headers import WORKER_MODULES, read_headers
 from timbre.params import read_section
 from timbre.problems import InputError
@@ -25,8 +31,6 @@ from timbre.quarantine import (
 )
 from timbre.table import capped, find_table, read_table
 from timbre.workers import get_ready
-
-MIN_CLIPS = 3  # one for each of train, val and test
 
 
 class DataSection(BadAudio):
@@ -53,7 +57,7 @@ def main(root: Path, clips: Path, labels: Path, bad_headers: Path) -> None:
     n_clips = {str(label): int(counts[label]) for label in sorted(counts.index)}
     listed = _list_clips(rows, list(n_clips))
     n_duplicates = len(listed) - listed["sha256"].nunique()
-    _warn(_rare_classes(n_clips) + _duplicates(listed, n_duplicates))
+    _warn(capped(rare_classes(n_clips)) + _duplicates(listed, n_duplicates))
     write_clips(listed, clips)
     write_unusable(unusable, bad_headers)
     summary = {"classes": list(n_clips), "n_clips": n_clips, "n_duplicates": n_duplicates}
@@ -111,22 +115,10 @@ def _bad_headers(
 
 def _list_clips(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     targets = {label: target for target, label in enumerate(classes)}
-    keys = rows["group"].where(rows["group"] != "", rows["clip_id"])
     return rows.assign(
         target=rows["label"].map(targets),
         table_group=rows["group"],
-        group=merge_groups(keys.to_list(), rows["sha256"].to_list()),
-    )
-
-
-def _rare_classes(n_clips: dict[str, int]) -> list[str]:
-    return capped(
-        [
-            f"class {label!r} has {n} of the {MIN_CLIPS} clips that it needs to be in train, val "
-            "and test: add clips, or drop the class"
-            for label, n in n_clips.items()
-            if n < MIN_CLIPS
-        ]
+        group=whole_groups(rows),
     )
 
 

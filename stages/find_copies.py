@@ -14,7 +14,7 @@ from tqdm import tqdm
 from timbre import command
 from timbre.atomic import write_json
 from timbre.clips import read_clips
-from timbre.copies import Copy, Index
+from timbre.copies import Copy, Index, clip_pairs
 from timbre.copy_table import COPY_COLUMNS, write_copies
 from timbre.problems import InputError
 from timbre.shards import OpenShards, read_index, shard_paths
@@ -84,21 +84,6 @@ def search(index: Index, paths: list[Path], method: Listening) -> Iterator[Copy]
             yield from index.copies(part, first)
             first += len(part.words)
             bar.update(len(part.words))
-
-
-def clip_pairs(found: Iterator[Copy], clip_ids: list[str], frame_seconds: float) -> pd.DataFrame:
-    """Return one row a pair of clips, that of the windows that agree best."""
-    rows = []
-    for copy in found:
-        one, other, offset = clip_ids[copy.one], clip_ids[copy.other], copy.offset * frame_seconds
-        if one > other:
-            one, other, offset = other, one, -offset
-        if one != other:
-            overlap = copy.n_frames * frame_seconds
-            rows.append((one, other, round(offset, 3), round(overlap, 3), copy.error_rate))
-    table = pd.DataFrame(rows, columns=list(COPY_COLUMNS)).round({"error_rate": 4})
-    best = table.sort_values(["one", "other", "error_rate", "offset"], kind="stable")
-    return best.drop_duplicates(["one", "other"]).reset_index(drop=True)
 
 
 def label_warning(pairs: pd.DataFrame, labels: "pd.Series[str]") -> str:

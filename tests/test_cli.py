@@ -242,7 +242,7 @@ def test_no_colour_is_printed_even_on_a_terminal(command: list[str], tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["predict"], ["serve"], ["export"], ["demo"], ["index"], ["doctor"]]
+    "command", [[], ["predict"], ["serve"], ["export"], ["demo"], ["index"], ["check"], ["doctor"]]
 )
 def test_help_has_examples_and_imports_nothing_slow(command: list[str]) -> None:
     slow = "torch numpy pandas pydantic yaml dvc soundfile starlette uvicorn"

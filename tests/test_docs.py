@@ -1,5 +1,6 @@
 """The pages say what is there: parameters, stages, files, links and commands."""
 
+import importlib
 import re
 import shlex
 import subprocess
@@ -13,6 +14,7 @@ import yaml
 from dvc.cli import parse_args
 
 from timbre.cli import timbre
+from timbre.finding_kinds import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -247,3 +249,24 @@ def test_the_changelog_begins_with_the_present_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     versions = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
     assert versions[0] == project["version"]
+
+
+def test_the_check_that_the_guide_shows_says_what_checks_say() -> None:
+    guide = (ROOT / "docs" / "user-guide.md").read_text("utf-8")
+    (shown,) = [block for block in blocks(guide, "text") if block.startswith("data/demo")]
+    told = re.findall(r"^(\w+): (.+?)(?:: \d+)?\n(?:  .*\n)*?  why: (.+)\n  do: (.+)$", shown, re.M)
+    assert told
+    known = {(each.severity, each.title, each.why, each.way_out) for each in KINDS.values()}
+    assert set(told) <= known
+
+
+def test_the_page_on_checks_lists_every_finding_and_its_limits() -> None:
+    table = rows((ROOT / "docs" / "check.md").read_text("utf-8"))
+    named = {cells[0].strip("`"): cells[1:] for cells in table if "." not in cells[0]}
+    assert named == {
+        name: [kind.severity, kind.title, kind.way_out] for name, kind in KINDS.items()
+    }
+    limits = [(cells[0].strip("`").split("."), cells[1]) for cells in table if "." in cells[0]]
+    assert len(limits) > 8
+    for (module, name), written in limits:
+        assert float(written) == getattr(importlib.import_module(f"timbre.{module}"), name)

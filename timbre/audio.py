@@ -32,12 +32,12 @@ def load(path: Path, sample_rate: int, max_seconds: float | None = None) -> Wave
     Returns a float32 waveform `(n_samples,)`, full scale at 1. Its length is checked before memory
     is taken for it. Raises AudioError, and FileError where the file cannot be read.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         limit = None if max_seconds is None else round(max_seconds * file.samplerate)
         blocks = _bounded(_mono_blocks(file, limit), file.samplerate, sample_rate)
         pieces = list(_resampled(blocks, file.samplerate, sample_rate))
     waveform = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-    _check(waveform, sample_rate)
+    check_samples(waveform, sample_rate)
     return waveform
 
 
@@ -47,15 +47,15 @@ def stream(path: Path, sample_rate: int) -> Iterator[Waveform]:
     The pieces `(n_samples,)`, of some millions at most, are together what `load` returns. Raises
     what it raises, at the piece in question.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         n_pieces = 0
         for piece in _resampled(_mono_blocks(file, None), file.samplerate, sample_rate):
             if piece.size:
-                _check(piece, sample_rate)
+                check_samples(piece, sample_rate)
                 n_pieces += 1
                 yield piece
     if not n_pieces:
-        _check(np.zeros(0, np.float32), sample_rate)
+        check_samples(np.zeros(0, np.float32), sample_rate)
 
 
 def resample(waveform: Waveform, source_rate: int, sample_rate: int) -> Waveform:
@@ -73,7 +73,7 @@ def mix_to_mono(channels: Waveform) -> Waveform:
     """
     if channels.shape[1] == 1:
         return channels[:, 0]
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found by _check
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found later
         mono: Waveform = channels.mean(axis=1, dtype=np.float32)
         if _rms(mono) < CANCELLED * _rms(channels):
             return np.ascontiguousarray(channels[:, 0])
@@ -85,7 +85,7 @@ def _mono_blocks(file: soundfile.SoundFile, limit: int | None) -> Iterator[Wavef
     missing = limit
     while missing is None or missing > 0:
         wanted = size if missing is None else min(size, missing)
-        block = _read_block(file, wanted)
+        block = read_block(file, wanted)
         if len(block):
             yield mix_to_mono(block)
         if len(block) < wanted:
@@ -127,7 +127,8 @@ def _resampled(
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+def opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """Open a file for decoding. Raises AudioError, and FileError where it cannot be read."""
     try:
         with soundfile.SoundFile(path) as file:
             yield file
@@ -136,7 +137,8 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
         raise kind(f"cannot be decoded ({error.error_string.rstrip('.')})") from None
 
 
-def _check(waveform: Waveform, sample_rate: int) -> None:
+def check_samples(waveform: Waveform, sample_rate: int) -> None:
+    """Raise AudioError for `(n_samples,)` that is no sound: nothing, NaN, infinite, huge."""
     if not waveform.size:
         raise AudioError(f"is shorter than one sample at {sample_rate} Hz")
     low, high = float(waveform.min()), float(waveform.max())  # NaN where there is one
@@ -146,7 +148,8 @@ def _check(waveform: Waveform, sample_rate: int) -> None:
         raise AudioError(f"holds samples as large as {max(-low, high):.0e}, where full scale is 1")
 
 
-def _read_block(file: soundfile.SoundFile, n_samples: int) -> Waveform:
+def read_block(file: soundfile.SoundFile, n_samples: int) -> Waveform:
+    """Decode the next samples, `(n_samples, n_channels)` or fewer. Raises AudioError."""
     try:
         if file.subtype != "PCM_16":
             block: Waveform = file.read(n_samples, dtype="float32", always_2d=True)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from timbre.commands.check import check
 from timbre.commands.demo import demo
 from timbre.commands.doctor import doctor
 from timbre.commands.export import export
@@ -19,7 +20,7 @@ from timbre.commands.serve import serve
 from timbre.problems import InputError
 
 INTERRUPTED = 130  # the shell's exit code for SIGINT
-COMMANDS = (predict, serve, export, demo, index, gate, doctor)  # as `timbre --help` lists them
+COMMANDS = (predict, serve, export, demo, index, check, gate, doctor)  # as --help lists them
 
 
 class InOrder(click.Group):

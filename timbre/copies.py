@@ -7,12 +7,14 @@ key is compared bit by bit. Memory: 13 bytes a frame, 3 kB for a
 window of 5 s.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
+from timbre.copy_table import COPY_COLUMNS
 from timbre.problems import InputError
 from timbre.subfingerprints import N_BITS, Fingerprints, Flags, Words
 
@@ -125,6 +127,23 @@ class Index:
         n_frames = int(heard.sum())
         differing = np.bitwise_count(self.words[one, here] ^ self.words[other, there])
         return n_frames, float(differing[heard].sum()) / max(1, N_BITS * n_frames)
+
+
+def clip_pairs(
+    found: Iterable[Copy], clip_ids: Sequence[str], frame_seconds: float
+) -> pd.DataFrame:
+    """Return one row a pair of clips, that of the windows that agree best."""
+    rows = []
+    for copy in found:
+        one, other, offset = clip_ids[copy.one], clip_ids[copy.other], copy.offset * frame_seconds
+        if one > other:
+            one, other, offset = other, one, -offset
+        if one != other:
+            overlap = copy.n_frames * frame_seconds
+            rows.append((one, other, round(offset, 3), round(overlap, 3), copy.error_rate))
+    table = pd.DataFrame(rows, columns=list(COPY_COLUMNS)).round({"error_rate": 4})
+    best = table.sort_values(["one", "other", "error_rate", "offset"], kind="stable")
+    return best.drop_duplicates(["one", "other"]).reset_index(drop=True)
 
 
 def _is_heard(audible: Flags) -> Flags:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import TypeVar
@@ -12,10 +12,11 @@ from tqdm import tqdm
 
 from timbre.places import Finder
 from timbre.problems import InputError
-from timbre.table import HEADERS, Table, capped
+from timbre.table import HEADERS, Examined, Table, capped, without_problems
 
 N_THREADS = 8  # keeps a disk or a network folder busy; more would wait for each other
 MAX_NAMED = 5  # examples in one line
+MIN_CLIPS = 3  # one for each of train, val and test
 
 Result = TypeVar("Result")
 
@@ -39,8 +40,16 @@ def resolve_paths(rows: pd.DataFrame, root: Path, audio: str, allow_outside: boo
     Adds the columns clip_id (posix path below the audio folder, NFC) and path (posix path below
     `root`, as the file system spells it; absolute for a file outside, which `allow_outside` must
     permit). A clip that is listed more than once with equal cells is kept once, with a warning.
-    Raises InputError with all rows whose file is missing, unusable or outside, or whose clip
-    another row describes differently, and when there is only one class.
+    Raises InputError with all problems.
+    """
+    return without_problems(find_clips(rows, root, audio, allow_outside))
+
+
+def find_clips(rows: pd.DataFrame, root: Path, audio: str, allow_outside: bool) -> Examined:
+    """Find the file of each row, as `resolve_paths` does, in spite of what is wrong with others.
+
+    Problems are all rows whose file is missing, unusable or outside, or whose clip another row
+    describes differently, and a single class. Raises InputError if there is no such folder `audio`.
     """
     finder = Finder(root, audio_folder(root, audio), allow_outside)
     places = [finder.find(written) for written in rows["file_path"]]
@@ -48,18 +57,25 @@ def resolve_paths(rows: pd.DataFrame, root: Path, audio: str, allow_outside: boo
         pd.Series(column, index=rows.index, dtype="str") for column in zip(*places, strict=True)
     )
     good = rows.assign(clip_id=clip_id, path=path)[problem == ""]
-    problems = _place_problems(rows, problem) + disagreements(good, "clip_id")
+    problems = _place_problems(rows, problem) + contradictions(good, "clip_id")
     if good.empty:
-        problems += _audio_hint(root, audio, rows["file_path"].iloc[0])
+        problems.append(_audio_hint(root, audio, rows["file_path"].iloc[0]))
     if rows["label"].nunique() == 1:
         label = rows["label"].iloc[0]
-        problems.append(f"all rows have Class {label!r}: a classifier needs two classes or more")
-    if problems:
-        raise InputError(problems)
-    return Table(good.drop_duplicates("clip_id"), _repeat_warnings(good))
+        problems.append([f"all rows have Class {label!r}: a classifier needs two classes or more"])
+    return Examined(
+        good.drop_duplicates("clip_id"),
+        _repeat_warnings(good),
+        [kind for kind in problems if kind],
+    )
 
 
 def disagreements(rows: pd.DataFrame, key: str) -> list[str]:
+    """Return what `contradictions` finds, each kind capped."""
+    return [line for kind in contradictions(rows, key) for line in capped(kind)]
+
+
+def contradictions(rows: pd.DataFrame, key: str) -> list[list[str]]:
     """Name the rows that share `key` with an earlier row and contradict it.
 
     With key clip_id, label, split, group and path must be equal. With key sha256 (the same audio
@@ -69,12 +85,28 @@ def disagreements(rows: pd.DataFrame, key: str) -> list[str]:
     repeated = rows[rows.duplicated(key, keep=False)]
     later = repeated[repeated.duplicated(key)]
     before = repeated.drop_duplicates(key).set_index(key, drop=False).loc[later[key]]
-    problems: list[str] = []
+    problems = []
     for column in ("label", "split", "group", "path") if key == "clip_id" else ("label", "split"):
         differs = later[column].to_numpy() != before[column].to_numpy()
         pairs = zip(*(_cells(side[differs], column) for side in (later, before)), strict=True)
-        problems += capped([_disagreement(column, key, *pair) for pair in pairs])
+        problems.append([_disagreement(column, key, *pair) for pair in pairs])
     return problems
+
+
+def rare_classes(n_clips: Mapping[str, int]) -> list[str]:
+    """Name the classes with too few clips, of which `n_clips` gives the number."""
+    return [
+        f"class {label!r} has {n} of the {MIN_CLIPS} clips that it needs to be in train, val "
+        "and test: add clips, or drop the class"
+        for label, n in n_clips.items()
+        if n < MIN_CLIPS
+    ]
+
+
+def whole_groups(rows: pd.DataFrame) -> list[str]:
+    """Return the group of each row: the table's, else its own, merged where audio is equal."""
+    keys = rows["group"].where(rows["group"] != "", rows["clip_id"])
+    return merge_groups(keys.to_list(), rows["sha256"].to_list())
 
 
 def merge_groups(group_keys: Sequence[str], sha256: Sequence[str]) -> list[str]:
@@ -125,12 +157,12 @@ def _digest(path: str) -> str | InputError:
         return InputError(f"{path}: cannot be read: {error.strerror}")
 
 
-def _place_problems(rows: pd.DataFrame, problem: pd.Series) -> list[str]:
-    problems: list[str] = []
+def _place_problems(rows: pd.DataFrame, problem: pd.Series) -> list[list[str]]:
+    problems = []
     for kind in problem[problem != ""].unique():
         bad = rows[problem == kind]
         named = zip(bad["row"], bad["file_path"], strict=True)
-        problems += capped([f"row {row}: {written!r} {kind}" for row, written in named])
+        problems.append([f"row {row}: {written!r} {kind}" for row, written in named])
     return problems
 
 

@@ -23,18 +23,24 @@ def index_rows(audio: Sequence[str]) -> list[list[str]]:
     The class is the first folder. Group is the second, where every file has one. Raises InputError
     naming all files that lie in no folder and all names that a table cannot hold.
     """
-    problems = [
-        f"{path!r} lies in no class folder: move it into a folder named as its class"
-        for path in audio
-        if "/" not in path
-    ]
-    unfit = [line for path in audio for line in _name_problems(path) or _blank_folders(path)]
-    if problems := capped(problems) + capped(unfit):
+    homeless = [line for path in audio if "/" not in path for line in path_problems(path)]
+    unfit = [line for path in audio if "/" in path for line in path_problems(path)]
+    if problems := capped(homeless) + capped(unfit):
         raise InputError(list(dict.fromkeys(problems)))
     grouped = all(path.count("/") > 1 for path in audio)
     header = ["FilePath", "Class", "Group"] if grouped else ["FilePath", "Class"]
     n_folders = len(header) - 1
     return [header, *([path, *path.split("/")[:n_folders]] for path in audio)]
+
+
+def path_problems(path: str) -> list[str]:
+    """Return why a file at `path` can have no row in a table of folders; [] if it can."""
+    if "/" in path:
+        return _name_problems(path) or _blank_folders(path)
+    return [
+        f"{path!r} lies in no class folder: move it into a folder named as its class",
+        *_name_problems(path),
+    ]
 
 
 def pattern_rows(audio: Sequence[str], pattern: str) -> list[list[str]]:

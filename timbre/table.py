@@ -27,6 +27,7 @@ SPLIT_WORDS = {
     "testing": "test",
 }
 SEPARATORS = (",", ";", "\t")
+ODD_CELL = "[\r\0]"  # the CSV files between the stages cannot carry these
 MAX_LISTED = 50  # messages of one kind; beyond it a terminal hides the other kinds
 
 
@@ -37,11 +38,27 @@ class Table(NamedTuple):
     warnings: list[str]
 
 
+class Examined(NamedTuple):
+    """What was found in spite of problems, for who wants to see all that is wrong at once."""
+
+    rows: pd.DataFrame  # those that can be gone on with
+    warnings: list[str]
+    problems: list[list[str]]  # a list for each kind
+
+
 def capped(messages: Sequence[str]) -> list[str]:
     """Shorten `messages`, all of one kind, to MAX_LISTED and say how many more there are."""
     more = len(messages) - MAX_LISTED
     listed = list(messages[:MAX_LISTED])
     return [*listed, f"... and {more} more like the one above"] if more > 0 else listed
+
+
+def without_problems(found: Examined) -> Table:
+    """Return rows and warnings; raise InputError if there are problems, each kind capped."""
+    problems = [line for kind in found.problems for line in capped(kind)]
+    if problems:
+        raise InputError(problems)
+    return Table(found.rows, found.warnings)
 
 
 def find_table(root: Path, name: str = "") -> Path:
@@ -75,25 +92,35 @@ def find_table(root: Path, name: str = "") -> Path:
 
 
 def read_table(path: Path) -> Table:
-    """Read the table at `path`; every cell is text, so labels like NA or 01 stay as they are.
+    """Read the table at `path`, as `examine_text` does. Raises InputError with all its problems."""
+    return without_problems(examine_table(path))
+
+
+def examine_table(path: Path) -> Examined:
+    """Read the table at `path`, in spite of what is wrong with its rows, as `examine_text` does."""
+    text, warnings = read_text(path)
+    found = examine_text(text, path)
+    return found._replace(warnings=warnings + found.warnings)
+
+
+def examine_text(text: str, path: Path) -> Examined:
+    """Read a table's text; every cell is text, so labels like NA or 01 stay as they are.
 
     The rows have the str columns file_path (as written), label, group and split ("" without such a
     column; split is else train, val, test or the number of a fold), and the int column row, the
     line number that a spreadsheet shows (the header is 1). Labels, groups and splits lose
-    surrounding blanks and are brought to Unicode's NFC. Raises InputError with all problems of the
-    rows together.
+    surrounding blanks and are brought to Unicode's NFC. Rows without file or label or with odd
+    cells are left out. Raises InputError where no rows can be read; `path` is for messages.
     """
-    text, warnings = read_text(path)
     body = records(text, _separator(text, path), path)
     header = next(body, (0, []))[1]
     written, numbers, problems = _collect(body, len(header), _places(header, path))
     rows = _frame(written, numbers)
-    problems += _empty_cells(rows) + _odd_cells(rows) + _unknown_splits(rows)
+    problems += [*_empty_cells(rows), *_odd_cells(rows), _unknown_splits(rows)]
     if rows.empty:
-        problems.append(f"{path}: there is a header but no row below it")
-    if problems:
-        raise InputError(problems)
-    return Table(rows, warnings + _label_warnings(written["label"], rows["label"]))
+        problems.append([f"{path}: there is a header but no row below it"])
+    warnings = _label_warnings(written["label"], rows["label"])
+    return Examined(rows[_is_usable(rows)], warnings, [kind for kind in problems if kind])
 
 
 def _separator(text: str, path: Path) -> str:
@@ -145,7 +172,7 @@ def _places(header: list[str], path: Path) -> dict[str, int]:
 
 def _collect(
     body: Iterable[tuple[int, list[str]]], width: int, places: dict[str, int]
-) -> tuple[dict[str, list[str]], list[int], list[str]]:
+) -> tuple[dict[str, list[str]], list[int], list[list[str]]]:
     """Gather our columns, the row numbers, and the problems of rows with too many cells."""
     written: dict[str, list[str]] = {column: [] for column in HEADERS}
     numbers: list[int] = []
@@ -161,7 +188,7 @@ def _collect(
             written[column].append(cells[place] if place < len(cells) else "")
     for column in HEADERS.keys() - places.keys():
         written[column] = [""] * len(numbers)
-    return written, numbers, capped(problems)
+    return written, numbers, [problems]
 
 
 def _frame(written: dict[str, list[str]], numbers: list[int]) -> pd.DataFrame:
@@ -180,34 +207,39 @@ def _split(text: str) -> str:
     return str(int(text)) if re.fullmatch(FOLD, text) else SPLIT_WORDS.get(text.casefold(), text)
 
 
-def _empty_cells(rows: pd.DataFrame) -> list[str]:
-    problems: list[str] = []
+def _is_usable(rows: pd.DataFrame) -> "pd.Series[bool]":
+    usable = pd.Series(True, index=rows.index)
+    for column in HEADERS:
+        usable &= ~rows[column].str.contains(ODD_CELL, regex=True)
+        usable &= (rows[column].str.strip() != "") | (column not in REQUIRED)
+    return usable
+
+
+def _empty_cells(rows: pd.DataFrame) -> list[list[str]]:
+    problems = []
     for column, name in HEADERS.items():
         empty = rows[column].str.strip() == ""
         if column in REQUIRED or not empty.all():
             way_out = "" if column in REQUIRED else ": fill all cells of the column or none"
             numbers = rows.loc[empty, "row"]
-            problems += capped([f"row {number}: {name} is empty{way_out}" for number in numbers])
+            problems.append([f"row {number}: {name} is empty{way_out}" for number in numbers])
     return problems
 
 
-def _odd_cells(rows: pd.DataFrame) -> list[str]:
-    # The CSV files between the stages cannot carry a carriage return or a NUL.
-    problems: list[str] = []
+def _odd_cells(rows: pd.DataFrame) -> list[list[str]]:
+    problems = []
     for column, name in HEADERS.items():
-        numbers = rows.loc[rows[column].str.contains("[\r\0]", regex=True), "row"]
-        problems += capped([f"row {n}: {name} holds a carriage return or a NUL" for n in numbers])
+        numbers = rows.loc[rows[column].str.contains(ODD_CELL, regex=True), "row"]
+        problems.append([f"row {n}: {name} holds a carriage return or a NUL" for n in numbers])
     return problems
 
 
 def _unknown_splits(rows: pd.DataFrame) -> list[str]:
     unknown = rows[~rows["split"].isin(["", *SPLIT_WORDS]) & ~rows["split"].str.fullmatch(FOLD)]
-    return capped(
-        [
-            f"row {number}: Split {word!r} is unknown: write train, val or test, or a fold's number"
-            for number, word in zip(unknown["row"], unknown["split"], strict=True)
-        ]
-    )
+    return [
+        f"row {number}: Split {word!r} is unknown: write train, val or test, or a fold's number"
+        for number, word in zip(unknown["row"], unknown["split"], strict=True)
+    ]
 
 
 def _label_warnings(written: Sequence[str], labels: pd.Series) -> list[str]:
@@ -218,11 +250,10 @@ def _label_warnings(written: Sequence[str], labels: pd.Series) -> list[str]:
     for label in sorted(labels.unique()):
         key = "".join(unicodedata.normalize("NFKC", label).casefold().split())
         alike.setdefault(key, []).append(label)
-    return warnings + capped(
-        [
-            f"labels {', '.join(map(repr, names))} differ only by case or blanks and are "
-            "different classes: if they are one, write them alike"
-            for names in alike.values()
-            if len(names) > 1
-        ]
-    )
+    told = [
+        f"labels {', '.join(map(repr, names))} differ only by case or blanks and are "
+        "different classes: if they are one, write them alike"
+        for names in alike.values()
+        if len(names) > 1
+    ]
+    return warnings + capped(told)
