@@ -21,11 +21,11 @@ from tqdm import tqdm
 
 from timbre import command, confusion, curves, reliability, report, report_page
 from timbre.agreement import check_fits
-from timbre.answers import Answers, ClipAnswers, Floats, Integers, softmax
+from timbre.answers import Floats, Integers
+from timbre.asked import Asked, ask_about
 from timbre.atomic import replacing
 from timbre.cards import Budget, Card, Near
 from timbre.clips import read_clips, read_divided
-from timbre.dataset import SpectrogramDataset, find_windows, map_dataset
 from timbre.features import Features, read_features
 from timbre.grad_cam import grad_cam
 from timbre.inspection import Choice, Said, choose
@@ -35,12 +35,10 @@ from timbre.model_file import ModelCard, load_model
 from timbre.neighbours import nearest
 from timbre.params import Section, read_section
 from timbre.png import attention_png, spectrogram_png
-from timbre.prediction import ask
 from timbre.problems import InputError
 from timbre.report_page import Heard
 from timbre.scores import predict
 
-BATCH_SIZE = 64  # windows at a time
 MEGABYTE = 1_000_000
 PNG = "image/png"
 
@@ -62,30 +60,6 @@ class Model:
     network: Network
     card: ModelCard
     features: Features
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Clips of one split, their windows, and what the model says of them."""
-
-    clips: pd.DataFrame  # rows of splits.csv
-    windows: SpectrogramDataset
-    answers: Answers
-    summed: ClipAnswers
-
-    def windows_of(self, clip: int) -> Integers:
-        """Return where the windows of a clip lie among all."""
-        return np.flatnonzero(self.answers.clip == clip)
-
-    def clearest(self, clip: int, predicted: int) -> int:
-        """Return which of a clip's windows, from 0, gives most to the answer."""
-        own = self.answers.logits[self.windows_of(clip)]
-        return int(softmax(own, 1.0)[:, predicted].argmax())
-
-    def nearest(self, clip: int, embedding: Floats) -> int:
-        """Return which of a clip's windows, from 0, is nearest to an embedding `(n_features,)`."""
-        own = self.answers.embeddings[self.windows_of(clip)]
-        return int(nearest(embedding[None], own, 1).index[0, 0])
 
 
 def main(
@@ -116,7 +90,7 @@ def main(
     choice = choose(said, params.unsure_below, params.max_clips)
     budget = Budget(params.max_mb * MEGABYTE)
     sounds = Sounds(recordings, model.features, params.max_seconds, budget)
-    cards = list(make_cards(model, said, choice.clips, tested, trained, params.neighbours, sounds))
+    cards = list(make_cards(model, said, choice, tested, trained, params.neighbours, sounds))
     matrix = confusion.count(said.targets, said.predicted(), len(classes))
     threshold = model.card.rejection.threshold
     heard = Heard(cards, choice, params.unsure_below, threshold, budget.n_refused, matrix)
@@ -158,10 +132,7 @@ def load(path: Path) -> Model:
 def tell(model: Model, table: pd.DataFrame, split: str, spectrograms: Path) -> Asked:
     """Ask the model about the clips of a split; `table` as in splits.csv."""
     clips = table[table["split"] == split].reset_index(drop=True)
-    windows = find_windows(spectrograms, clips["clip_id"].tolist())
-    dataset = map_dataset(windows, clips["target"].to_numpy())
-    answers = ask(model.network, dataset, BATCH_SIZE)
-    return Asked(clips, dataset, answers, answers.of_clips(model.card.temperature))
+    return ask_about(model.network, model.card.temperature, clips, spectrograms)
 
 
 def judge(tested: Asked, card: ModelCard) -> Said:
@@ -176,60 +147,69 @@ def judge(tested: Asked, card: ModelCard) -> Said:
 def make_cards(
     model: Model,
     said: Said,
-    chosen: list[int],
+    choice: Choice,
     tested: Asked,
     trained: Asked,
     n_near: int,
     sounds: Sounds,
 ) -> Iterator[Card]:
-    """Yield what the page tells of each of the `chosen` test clips."""
+    """Yield what the page tells of each of the chosen test clips."""
+    chosen = choice.clips
     predicted, doubt, of_another = said.predicted(), said.doubt(), said.of_another()
     windows = [tested.clearest(clip, int(predicted[clip])) for clip in chosen]
     places = [tested.windows_of(clip)[window] for clip, window in zip(chosen, windows, strict=True)]
     log_mel, _ = tested.windows.read(torch.tensor(places))
-    for_answer, for_label = (
-        grad_cam(model.network, log_mel, torch.from_numpy(targets[chosen]))
-        for targets in (predicted, said.targets)
-    )
+    looked = where_it_looked(model.network, log_mel, predicted[chosen], said.targets[chosen])
+    url, top_db = sounds.budget.url, model.features.front_end.top_db
+    embeddings = tested.summed.embeddings[chosen]
+    found = nearest(embeddings, trained.summed.embeddings, n_near)
     for number, clip in enumerate(tqdm(chosen, unit="clip", disable=None)):
         row, window = tested.clips.iloc[clip], windows[number]
-        answer, label = int(predicted[clip]), int(said.targets[clip])
-        looked = [(answer, for_answer[number])]
-        if label != answer:
-            looked.append((label, for_label[number]))
         yield Card(
             clip_id=row["clip_id"],
             group=row["group"],
-            actual=label,
-            predicted=answer,
+            actual=int(said.targets[clip]),
+            predicted=int(predicted[clip]),
             probs=[(target, float(said.probs[clip, target])) for target in said.likeliest(clip)],
+            kind=choice.kinds[number],
             accepted=bool(said.accepted[clip]),
             known=float(said.known[clip]),
             doubt=float(doubt[clip]),
             of_another=bool(of_another[clip]),
             window=window + 1,
             n_windows=len(tested.windows_of(clip)),
-            picture=draw(log_mel[number, 0], model.features, sounds.budget),
-            looked=[(target, sounds.budget.url(attention_png(m), PNG)) for target, m in looked],
+            picture=url(spectrogram_png(log_mel[number, 0].numpy(), top_db), PNG),
+            looked=[
+                (target, url(attention_png(own), PNG)) for target, own in looked[number].items()
+            ],
             sound=sounds.of(row["clip_id"], window),
-            near=near_of(tested.summed.embeddings[clip], trained, n_near, sounds),
+            near=[
+                near_of(trained, place, similarity, embeddings[number], sounds)
+                for place, similarity in found.of(number)
+            ],
         )
 
 
-def draw(log_mel: torch.Tensor, features: Features, budget: Budget) -> str | None:
-    """Return the spectrogram `(n_mels, n_frames)` as a picture, None where there is no room."""
-    return budget.url(spectrogram_png(log_mel.numpy(), features.front_end.top_db), PNG)
+def where_it_looked(
+    network: Network, log_mel: torch.Tensor, answers: Integers, labels: Integers
+) -> list[dict[int, Floats]]:
+    """Return for each window where what speaks for its answer lies, and for its label."""
+    maps = [grad_cam(network, log_mel, torch.from_numpy(own)) for own in (answers, labels)]
+    return [
+        {answer: for_answer, label: for_label}
+        for answer, label, for_answer, for_label in zip(
+            answers.tolist(), labels.tolist(), *maps, strict=True
+        )
+    ]
 
 
-def near_of(embedding: Floats, trained: Asked, n_near: int, sounds: Sounds) -> list[Near]:
-    """Return the training clips nearest to an embedding `(n_features,)`, with their sounds."""
-    found = nearest(embedding[None], trained.summed.embeddings, n_near)
-    near = []
-    for clip, similarity in zip(found.index[0].tolist(), found.similarity[0].tolist(), strict=True):
-        row, window = trained.clips.iloc[clip], trained.nearest(clip, embedding)
-        sound = sounds.of(row["clip_id"], window)
-        near.append(Near(row["clip_id"], row["label"], row["group"], similarity, sound))
-    return near
+def near_of(
+    trained: Asked, clip: int, similarity: float, embedding: Floats, sounds: Sounds
+) -> Near:
+    """Return a training clip that is near an embedding `(n_features,)`, with its nearest window."""
+    row = trained.clips.iloc[clip]
+    sound = sounds.of(row["clip_id"], trained.nearest(clip, embedding))
+    return Near(row["clip_id"], row["label"], row["group"], similarity, sound)
 
 
 def print_summary(page: Path, choice: Choice, n_bytes: int, n_refused: int) -> None:

@@ -254,6 +254,7 @@ def test_where_nothing_is_wrong_the_least_sure_clips_are_shown(place: Place) -> 
     found, done = make(place, unsure_below=0.0)
     assert good
     assert f"Here are the {len(good)} least sure ones." in found.text()
+    assert {a["class"] for a in found.all("article")} == {"clip right"}
     assert f"0 wrong and 0 unsure test clips, {len(good)} to listen to" in done.out
 
 

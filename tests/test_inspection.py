@@ -27,6 +27,7 @@ SOME = said(
 def test_wrong_and_unsure_clips_are_chosen_the_most_doubtful_label_first() -> None:
     found = choose(SOME, 0.6, 40)
     assert found.clips == [3, 1, 2, 4]
+    assert found.kinds == ["wrong", "wrong", "unsure", "unsure"]
     assert (found.n_wrong, found.n_unsure, found.n_left_out) == (2, 2, 0)
 
 
@@ -47,6 +48,7 @@ def test_without_mistakes_the_least_sure_clips_are_shown() -> None:
     found = choose(said(probs[::-1], [0] * 20), 0.6, 40)
     assert found.clips == list(range(19, 19 - LEAST_SURE, -1))
     assert (found.n_wrong, found.n_unsure, found.n_left_out) == (0, 0, 0)
+    assert set(found.kinds) == {"right"}
 
 
 def test_the_answer_comes_first_and_the_label_is_never_missing() -> None:

@@ -16,7 +16,7 @@ CSS = (FOLDER / "report.css").read_text(encoding="utf-8")
 ENOUGH = 4.5  # contrast of text and what lies behind it: WCAG 2.2, level AA
 WRITTEN = [
     *product(("text", "faint", "accent"), ("ground", "raised")),
-    *product(("wrong", "unsure", "unknown"), ("raised",)),
+    *product(("wrong", "unsure", "unknown", "good"), ("raised",)),
     *(("on-pale", f"{kind}{n}") for kind in ("hit", "miss") for n in (0, 1, 2)),
     *(("on-deep", f"{kind}{n}") for kind in ("hit", "miss") for n in (3, 4, 5)),
     ("wrong", "ground"),

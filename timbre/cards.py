@@ -55,6 +55,7 @@ class Card:
     actual: int  # target
     predicted: int
     probs: list[tuple[int, float]]  # targets and their probabilities, the answer first
+    kind: str  # wrong, unsure or right
     accepted: bool  # taken for a known class
     known: float  # the rejection's score
     doubt: float  # of the label, 0 to 1
@@ -65,8 +66,3 @@ class Card:
     looked: list[tuple[int, str | None]]  # targets, and pictures of what speaks for them
     sound: Sound
     near: list[Near]
-
-    @property
-    def wrong(self) -> bool:
-        """Tell whether the answer is not the label."""
-        return self.actual != self.predicted

@@ -61,6 +61,7 @@ class Choice:
     """The clips of the page, and how many there were to choose from."""
 
     clips: list[int]  # places among the test clips; the label that is most in doubt first
+    kinds: list[str]  # of these: wrong, unsure or right
     n_wrong: int
     n_unsure: int
 
@@ -80,4 +81,5 @@ def choose(said: Said, below: float, most: int) -> Choice:
     found = order[(wrong | unsure)[order]][:most]
     if not len(found):
         found = np.argsort(said.probs.max(axis=1), kind="stable")[: min(most, LEAST_SURE)]
-    return Choice(found.tolist(), int(wrong.sum()), int(unsure.sum()))
+    kinds = np.where(wrong, "wrong", np.where(unsure, "unsure", "right"))[found]
+    return Choice(found.tolist(), kinds.tolist(), int(wrong.sum()), int(unsure.sum()))

@@ -20,6 +20,10 @@ class Neighbours:
     index: Integers  # (n_queries, k), into the places
     similarity: Floats  # (n_queries, k), cosine: 1 is the same direction
 
+    def of(self, query: int) -> list[tuple[int, float]]:
+        """Return a query's places and their similarities."""
+        return list(zip(self.index[query].tolist(), self.similarity[query].tolist(), strict=True))
+
 
 def nearest(queries: Floats, places: Floats, k: int) -> Neighbours:
     """Find the `k` places, or all, of highest cosine with each query.
@@ -46,6 +50,6 @@ def _highest(values: Floats, k: int) -> Integers:
 
 
 def _units(vectors: Floats) -> Floats:
-    wide = vectors.astype(np.float64)
-    lengths = np.linalg.norm(wide, axis=1, keepdims=True)
-    return np.asarray(wide / np.maximum(lengths, SHORTEST))
+    # No copy in float64: there may be a million of them.
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    return np.asarray(vectors / np.maximum(lengths, SHORTEST)[:, None].astype(vectors.dtype))
