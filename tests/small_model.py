@@ -86,7 +86,7 @@ def fit(dataset: SpectrogramDataset) -> Network:
     network = build_network("cnn", **SIZES)
     network.normalise.set_statistics(*mean_and_std(dataset))
     optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
-    log_mel, targets = dataset.read(torch.arange(len(dataset)))
+    log_mel, targets = dataset.read(torch.arange(len(dataset))), dataset.targets
     for _ in range(40):
         optimizer.zero_grad()
         nn.functional.cross_entropy(network(log_mel.float()), targets).backward()  # type: ignore[no-untyped-call]
