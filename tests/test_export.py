@@ -24,6 +24,7 @@ from timbre import export, onnx_check
 from timbre.cli import main
 from timbre.export import MOST_DIFFERENT, export_model
 from timbre.features import read_features
+from timbre.layers import Network
 from timbre.model_file import ModelCard, load_model, save_model
 from timbre.networks import build_network
 from timbre.onnx_check import Differences
@@ -93,6 +94,18 @@ def test_some_clips_are_known_and_some_are_not(trained: Trained, exported: Path)
     assert all(known == wanted for known, wanted in told)
 
 
+def tell_apart(network: Network, log_mels: torch.Tensor) -> None:
+    """Have a network with random weights give answers that differ from clip to clip."""
+    assert isinstance(network.output, torch.nn.Linear)
+    network.train()
+    with torch.no_grad():
+        for _ in range(30):
+            network(log_mels)  # batch norm gathers its statistics
+        embedding = network.eval().embed(log_mels)
+        network.output.weight /= 0.5 * network.output(embedding).std(dim=0).mean()
+        network.output.bias.copy_(-network.output.weight @ embedding.mean(dim=0))
+
+
 def random_model(folder: Path, network: str, windows: str, sizes: dict[str, Any]) -> Path:
     """Write a model file with random weights, normalisation and landmarks."""
     torch.manual_seed(0)
@@ -111,12 +124,8 @@ def random_model(folder: Path, network: str, windows: str, sizes: dict[str, Any]
     }
     own = build_network(network, **sizes)
     own.normalise.set_statistics(torch.full((32,), -40.0), torch.linspace(8, 15, 32))
-    heard = read_features(features).spectrograms([noise(4000, seed) for seed in range(8)])
-    own.train()
-    with torch.no_grad():  # what batch norm must know: else all answers are alike
-        for _ in range(30):
-            own(torch.from_numpy(heard))
-    own.eval()
+    clips = [noise(4000, seed) for seed in range(8)]
+    tell_apart(own, torch.from_numpy(read_features(features).spectrograms(clips)).float())
     n = own.embed(torch.zeros(1, 1, 32, 41)).shape[1]
     rng = np.random.default_rng(0)
     arrays = [rng.normal(0, 1, size).astype(np.float32) for size in ((5, n), (n, n), (n,), (n, n))]
