@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 300
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-fast soak fuzz mutants bench audit check format lock clean
+.PHONY: help repro test test-fast docs soak fuzz mutants bench audit check format lock clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -23,6 +23,11 @@ test: .venv/ready  ## run all tests, with coverage
 
 test-fast: .venv/ready  ## run the tests that start no DVC and need no real recordings
 	pytest -m "not pipeline and not real"
+
+docs: .venv/ready  ## write the generated pages anew and build the site into .timbre/site
+	python -m docs.parameters
+	python -m docs.pipeline
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 soak: .venv/ready  ## disturb a thousand runs in an hour at most, then fuzz; N=, MINUTES=, SEED= set others
 	python -m soak --count $(N) --minutes $(MINUTES) --seed $(SEED)

@@ -30,10 +30,12 @@ MODULES = {
     "predict": "bench.startup",
     "accuracy": "bench.training_time",
     "time_to_accuracy": "bench.training_time",
+    "time_without_imitation": "bench.training_time",
     "scaling": "bench.scaling",
     "coverage": "bench.coverage",
 }
-LONG = ("accuracy", "time_to_accuracy", "scaling", "coverage")  # a quarter of an hour each, or more
+# A quarter of an hour each, or more.
+LONG = ("accuracy", "time_to_accuracy", "time_without_imitation", "scaling", "coverage")
 
 
 def main(arguments: list[str]) -> int:

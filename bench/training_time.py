@@ -15,7 +15,7 @@ from bench.plain_training import Augmented, Items, loader, train_steps
 from bench.plain_training import accuracy as plain_accuracy
 from bench.spectrograms import open_split, plain_items, reciters
 from bench.training import notebook_network, plain_network
-from bench.workshop import Pipeline, Workshop, stage_environment
+from bench.workshop import Changes, Pipeline, Workshop, stage_environment
 
 WANTED = 0.966  # validation accuracy: what the notebook reports on random rows
 LEAST_RATIO = 25.0
@@ -23,6 +23,9 @@ MOST_EPOCHS = 25  # the notebook's own number
 LAST_EPOCHS = 3  # whose mean accuracy is compared: a single epoch's swings
 MARGIN_POINTS = -0.5
 POLL_SECONDS = 0.02
+# Nothing of what other recordings do to a voice.
+OFF = ("equalise_db", "noise", "babble", "reverb", "distortion", "gate", "band_limit")
+NO_IMITATION: Changes = {"train": dict.fromkeys((*OFF, "raise_floor", "crop", "speed"), 0.0)}
 
 
 def time_to_accuracy(workshop: Workshop) -> list[Figure]:
@@ -35,6 +38,15 @@ def time_to_accuracy(workshop: Workshop) -> list[Figure]:
     found = compare(baseline, mine, workshop.pairs(2), warm_up=False)
     name = f"time to {wanted:.1%} on validation"
     return [ratio_figure(name, "notebook's recipe", found, unit="s", target=LEAST_RATIO)]
+
+
+def time_without_imitation(workshop: Workshop) -> list[Figure]:
+    """Time the same without what makes other recordings heard: what that costs at the start."""
+    wanted = 0.1 if workshop.quick else WANTED
+    folder = workshop.new_folder("time_without_imitation")
+    pipeline = reciters(workshop, folder, NO_IMITATION)
+    seconds = [stage_until(pipeline, wanted) for _ in range(workshop.pairs(3))]
+    return [value_figure(f"time to {wanted:.1%} on validation, nothing imitated", seconds, "s")]
 
 
 def notebook_until(train: Items, val: Items, wanted: float) -> float:

@@ -4,12 +4,15 @@ Trains folds and seeds of real corpora, and scores each model as the pipeline do
 conditions, and on the development set of other recordings. Writes bench/voice.json, and from it the
 tables of docs/results.md:
 
-    python -m bench.voice reciters --folds 6 --seeds 1
-    python -m bench.voice digits speakers
+    python -m bench.voice reciters --folds 3 4 5
+    python -m bench.voice digits speakers --seeds 0 1
+
+What other folds and seeds achieved before is kept beside it.
 """
 
 import argparse
 import csv
+import itertools
 import json
 import statistics
 import sys
@@ -88,8 +91,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run the tasks that are asked for; return the exit code."""
     parser = argparse.ArgumentParser("python -m bench.voice", description=__doc__)
     parser.add_argument("tasks", nargs="+", choices=TASKS, metavar="TASK", help=", ".join(TASKS))
-    parser.add_argument("--folds", type=int, help="run only so many of the task's folds")
-    parser.add_argument("--seeds", type=int, default=1, help="of training")
+    parser.add_argument("--folds", type=int, nargs="+", help="only these of the task's folds")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of training")
     parser.add_argument("--model", default="cnn", help="train.model")
     parser.add_argument("--print", action="store_true", help="write nothing")
     options = parser.parse_args(arguments)
@@ -116,12 +119,11 @@ def run_task(task: Task, folder: Path, options: argparse.Namespace) -> Iterator[
     pipeline.run_needed_by("split")
     params = folder / "params.yaml"
     change_params(params, {"train": {"model": options.model}})
-    n_folds = options.folds or max(task.n_folds, 1)
-    for fold in tqdm(range(n_folds), unit="fold", disable=None):
+    for fold in tqdm(options.folds or range(max(task.n_folds, 1)), unit="fold", disable=None):
         change_params(params, {"split": {"n_folds": task.n_folds, "fold": fold}})
         for stage in ("split", "extract_conditions"):
             pipeline.run(stage)
-        for seed in range(options.seeds):
+        for seed in options.seeds:
             change_params(params, {"train": {"seed": seed}})
             for stage in ("train_cnn", "evaluate", "measure_robustness"):
                 pipeline.run(stage)
@@ -170,7 +172,7 @@ def other_recordings(model: Path) -> dict[str, float]:
 
 def table(task: Task, runs: Sequence[Run]) -> str:
     """Return a task's table: means over all runs."""
-    names = sorted((name for name in runs[0] if name not in ("fold", "seed")), key=_place)
+    names = sorted({*itertools.chain(*runs)} - {"fold", "seed"}, key=_place)
     n_folds, n_seeds = (len({run[key] for run in runs}) for key in ("fold", "seed"))
     told = f"{task.title}; test splits: {n_folds}, seeds of training: {n_seeds}"
     return "\n".join([f"**{told}**", "", HEADER, *(_row(task, name, runs) for name in names)])
@@ -184,7 +186,7 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def _row(task: Task, name: str, runs: Sequence[Run]) -> str:
-    values = [run[name] for run in runs]
+    values = [run[name] for run in runs if name in run]
     mean, goal = statistics.mean(values), task.goals.get(name)
     cells = [name, f"{mean:.2%}", f"{min(values):.1%} - {max(values):.1%}", "", ""]
     if goal is not None:
@@ -195,8 +197,10 @@ def _row(task: Task, name: str, runs: Sequence[Run]) -> str:
 
 
 def keep(name: str, runs: list[Run]) -> None:
-    """Put a task's runs in the place of its former ones, and write the page anew."""
-    results = read_results() | {name: runs}
+    """Put a task's runs beside its former ones of other folds and seeds; write the page anew."""
+    results = read_results()
+    by_place = {(run["fold"], run["seed"]): run for run in [*results.get(name, []), *runs]}
+    results[name] = [by_place[place] for place in sorted(by_place)]
     text = json.dumps(results, indent=1, sort_keys=True) + "\n"
     RESULTS.write_text(text, encoding="utf-8")
     PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")

@@ -49,7 +49,7 @@ from timbre.workers import map_unordered, n_cores
 
 STAGING = Path(".timbre/extract_conditions")
 OUTPUT = Path("data/conditions")
-WORKER_MODULES = ("timbre.condition_shards",)  # imported once, before the workers fork
+WORKER_MODULES = ("timbre.condition_shards", "scipy.fft")  # imported once, before they fork
 VALUE_MODULES = tuple(
     f"timbre.{name}"
     for name in (

@@ -1,33 +1,48 @@
-"""Put what was measured side by side on one page, which git keeps.
+"""Put what was measured side by side on one page, and write the model's card; git keeps both.
 
-python -m stages.report metrics/split.json metrics/test.json metrics/robustness.json \\
-    metrics/report.md plots/report.csv plots/report.png
+python -m stages.report models/timbre.safetensors metrics/split.json metrics/test.json \\
+    metrics/robustness.json metrics/report.md metrics/model_card.md plots/report.csv \\
+    plots/report.png
 """
 
 import json
 from pathlib import Path
 
-from timbre import command, report
+from timbre import command, model_card, report
 from timbre.problems import InputError
 
 
 def main(
-    split: Path, test: Path, robustness: Path, page: Path, report_csv: Path, report_png: Path
+    model: Path,
+    split: Path,
+    test: Path,
+    robustness: Path,
+    page: Path,
+    card: Path,
+    report_csv: Path,
+    report_png: Path,
 ) -> None:
-    """Write the page and its picture from the metrics."""
+    """Write the page with its picture, and the card, from the metrics and the model."""
+    facts = model_card.read_facts(model)
     metrics = [read_metrics(path) for path in (split, test, robustness)]
     try:
         found, text = report.measures(*metrics), report.markdown(*metrics)
+        doubts = report.doubts(*metrics)
+        name, scores = model.as_posix(), report.table(found)
+        told = model_card.markdown(name, facts, metrics[0], scores, doubts)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"{split}, {test}, {robustness}: one of them is not as its stage wrote it "
+            f"{model}, {split}, {test}, {robustness}: one of them is not as its stage wrote it "
             f"({type(error).__name__}: {error}): delete them and run `dvc repro`"
         ) from None
     report.write_page(text, page)
+    report.write_page(told, card)
     report.write_rows(found, report_csv)
     report.draw(found, report_png)
-    n_doubts = len(report.doubts(*metrics))
-    print(f"report: {page}: {len(found)} measures, {n_doubts} doubts; picture in {report_png}")
+    print(
+        f"report: {page}: {len(found)} measures, {len(doubts)} doubts; picture in {report_png}, "
+        f"model card in {card}"
+    )
 
 
 def read_metrics(path: Path) -> report.Metrics:

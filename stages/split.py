@@ -60,8 +60,6 @@ class Split(Section):
         if self.fold >= max(self.n_folds, 1):
             allowed = f"below n_folds = {self.n_folds}" if self.n_folds else "0 without n_folds"
             problems.append(f"fold must be {allowed}, not {self.fold}")
-        if self.n_folds and self.method == "column":
-            problems.append("method column knows no folds: set n_folds to 0 or use another method")
         if problems:
             raise ValueError("; ".join(problems))
         return self

@@ -141,9 +141,9 @@ def make_clone(folder: Path, home: Path) -> Clone:
 def make_small(clone: Clone) -> None:
     """Leave little to compute: a tenth of the demo's clips, half a second of each, two epochs."""
     clone.set_params(SMALL)
-    script = clone.folder / "stages" / "synthesize_demo.py"
+    script = clone.folder / "timbre" / "demo_corpus.py"
     text = script.read_text(encoding="utf-8")
-    start = "def main("
+    start = "def speak_demo("
     assert text.count(start) == 1
     fewer = f"SPEAKERS, UTTERANCES = SPEAKERS[:{N_SPEAKERS}], UTTERANCES[:{N_UTTERANCES}]\n\n\n"
     script.write_text(text.replace(start, fewer + start), encoding="utf-8")

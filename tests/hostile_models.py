@@ -14,7 +14,8 @@ from harm import FEATURES, Cases, Harm, Make, write_pickle
 from timbre.model_file import KEY, ModelCard, save_model
 from timbre.networks import build_network
 from timbre.rejection import Rejection, find_landmarks
-from timbre.tensor_file import MOST_HEADER, read_tensors, write_tensors
+from timbre.tensor_file import read_tensors, write_tensors
+from timbre.tensor_header import MOST_HEADER
 
 SIZES: dict[str, Any] = {
     "n_classes": 3,

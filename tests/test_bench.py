@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import coverage, machine, planted_leaks, rejection, report, voice
+from bench import coverage, export, machine, planted_leaks, rejection, report, voice
 from bench.__main__ import LONG, MODULES, main
 from bench.corpora import recordings
 from bench.figures import Figure, ratio_figure, value_figure
 from bench.pairs import Comparison, Side, compare, repeat, untold
 from bench.workshop import needed_by
+from timbre.audio import Waveform
 
 SECONDS = st.integers(1, 1000)
 
@@ -303,6 +304,37 @@ def test_a_quick_run_goes_through_all_stages_up_to_training(
 def test_the_page_of_results_is_that_of_the_committed_runs() -> None:
     page = voice.PAGE.read_text(encoding="utf-8")
     assert voice.with_tables(page, voice.read_results()) == page
+
+
+def test_the_page_of_exports_is_that_of_the_committed_run() -> None:
+    page = export.PAGE.read_text(encoding="utf-8")
+    results = json.loads(export.RESULTS.read_text(encoding="utf-8"))
+    assert export.with_tables(page, results) == page
+
+
+def test_forms_of_a_model_are_compared_clip_by_clip() -> None:
+    exact = [(np.array([0.6, 0.4]), True), (np.array([0.6, 0.4]), True), (np.array([0, 1]), False)]
+    told = [(np.array([0.5, 0.5]), True), (np.array([0.3, 0.7]), True), (np.array([0, 1]), True)]
+    found = export.agreement(told, exact, np.array([0, 0, 0]))
+    assert found["accuracy"] == pytest.approx(1 / 3)
+    assert found["difference"] == pytest.approx(0.3)
+    assert found["other_answers"] == 2  # another class, and another verdict on the same class
+
+
+def test_each_form_is_asked_first_as_often_as_the_others() -> None:
+    asked: list[str] = []
+
+    def asking(name: str) -> export.Ask:
+        def ask(waveform: Waveform) -> export.Answer:
+            asked.append(name)
+            return np.array([1.0, 0.0]), bool(waveform[0])
+
+        return ask
+
+    clips: export.Clips = [(np.ones(1, np.float32), 0), (np.ones(1, np.float32), 1)]
+    found = export.ask_all({export.TORCH: asking("a"), "other": asking("b")}, clips)
+    assert asked == ["a", "b", "a", "b", "b", "a"]  # the first two to warm up
+    assert [own["accuracy"] for own in found.values()] == [0.5, 0.5]
 
 
 def test_goals_are_of_measures_that_the_runs_have() -> None:

@@ -209,7 +209,39 @@ def test_an_interrupt_ends_without_a_traceback(
     assert capsys.readouterr().err.endswith("interrupted\n")
 
 
-@pytest.mark.parametrize("command", [[], ["predict"], ["index"], ["check"], ["doctor"]])
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_given_what_it_completes_with(shell: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "timbre"],
+        cwd=REPOSITORY,
+        env={**os.environ, "_TIMBRE_COMPLETE": f"{shell}_source"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"_TIMBRE_COMPLETE={shell}_complete" in done.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a terminal of POSIX")
+@pytest.mark.parametrize("command", [["--help"], ["index", "none"], ["predikt"], ["gate"]])
+def test_no_colour_is_printed_even_on_a_terminal(command: list[str], tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "timbre", *command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color"},
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16)
+    os.close(ours)
+    assert done.returncode in (0, 1, 2)
+    assert shown.strip()
+    assert b"\x1b" not in shown
+
+
+@pytest.mark.parametrize("command", [[], ["predict"], ["export"], ["index"], ["check"], ["doctor"]])
 def test_help_has_examples_and_imports_nothing_slow(command: list[str]) -> None:
     slow = "torch numpy pandas pydantic yaml dvc soundfile"
     code = (

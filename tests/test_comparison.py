@@ -108,6 +108,19 @@ def test_the_command_fails_for_a_model_that_is_worse(
     assert "none.csv: cannot be read" in capsys.readouterr().err
 
 
+def test_the_newer_predictions_are_the_repositorys_in_any_folder_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in (".dvc", "data", "some where"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / "some where")
+    rows = table([True] * 20, 10).reset_index()
+    rows.to_csv(tmp_path / "data" / "predictions.csv", index=False)
+    rows.to_csv("before.csv", index=False)
+    assert main(["gate", "before.csv"]) == 0
+    assert "| 20 clips | 100.0% | 100.0% | +0.0 points |" in capsys.readouterr().out
+
+
 def test_a_table_that_is_another_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("clip_id,split\n")
     with pytest.raises(InputError, match="it has no group, label, predicted"):

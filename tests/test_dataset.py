@@ -82,7 +82,7 @@ def test_a_batch_is_its_windows_in_any_order(folder: Path, make: Make) -> None:
     windows = dataset(make, folder, ["d", "b", "a"])
     assert len(windows) == 4
     assert windows.device == CPU
-    log_mel, targets = windows.read(indices(3, 0, 2, 2, 1))
+    ((log_mel, targets),) = batches(windows, 5, indices(3, 0, 2, 2, 1))
     assert log_mel.shape == (5, 1, *SHAPE)
     assert log_mel.dtype == torch.float16
     assert cells(log_mel) == [0, 4, 2, 2, 1]
@@ -95,7 +95,7 @@ def test_what_is_done_to_a_batch_reaches_no_later_one(folder: Path, make: Make) 
     stored = (folder / shard_name(0)).read_bytes()
     for _ in range(2):
         for chosen in (indices(1), indices(0, 1, 2), indices(2, 2)):
-            log_mel, targets = windows.read(chosen)
+            ((log_mel, targets),) = batches(windows, 3, chosen)
             assert cells(log_mel) == chosen.tolist()
             assert targets.tolist() == [[0, 10, 10][index] for index in chosen.tolist()]
             log_mel.fill_(-99)
@@ -152,7 +152,7 @@ def test_files_may_go_once_they_are_mapped(folder: Path) -> None:
     windows = dataset(map_dataset, folder, ["a", "c"])
     for path in folder.iterdir():
         path.unlink()
-    assert cells(windows.read(indices(1, 0))[0]) == [3, 0]
+    assert cells(windows.read(indices(1, 0))) == [3, 0]
 
 
 @both

@@ -275,12 +275,24 @@ def test_several_problems_are_told_at_once(capsys: pytest.CaptureFixture[str]) -
 def test_without_a_repository_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "empty").mkdir()
-    monkeypatch.chdir(tmp_path / "empty")
+    monkeypatch.chdir(tmp_path.parent)
     assert doctor.main([]) == 1
     assert capsys.readouterr().err == (
-        "error: no DVC repository here: go to the folder with dvc.yaml\n"
+        f"error: {tmp_path.parent}: no DVC repository here or above: go to the folder with "
+        "dvc.yaml, or to one in it\n"
     )
+
+
+def test_it_examines_the_whole_repository_from_any_folder_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    SHARD.write_bytes(b"other")
+    below = tmp_path / "docs" / "deep down"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert doctor.main([]) == 1
+    assert capsys.readouterr().out.startswith(f"{SHARD}: not what dvc.lock says")
+    assert Path.cwd() == below
 
 
 @pytest.mark.pipeline
@@ -299,17 +311,3 @@ def test_a_finished_pipeline_is_healthy_wherever_its_cache_lies(
     (clone.folder / "models" / "timbre.safetensors").unlink()
     clone.dvc("repro")
     assert clone.digests("models", "metrics") == finished.digests("models", "metrics")
-
-
-def test_where_dvc_does_not_answer_the_usual_place_is_examined(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.undo()
-    answers = iter([(0, "noise\n/far/cache\n"), (1, ""), (0, "")])
-
-    def run(*_: object, **__: object) -> "subprocess.CompletedProcess[str]":
-        code, text = next(answers)
-        return subprocess.CompletedProcess([], code, text, "")
-
-    monkeypatch.setattr("subprocess.run", run)
-    assert [doctor.cache_folder() for _ in range(3)] == [Path("/far/cache"), CACHE, CACHE]

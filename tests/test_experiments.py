@@ -1,6 +1,8 @@
 """Experiments in the queue, what DVC shows of them, and runs that broke off."""
 
 import json
+import re
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator
@@ -9,10 +11,11 @@ from typing import Any
 
 import h5py
 import pytest
-from clone import Clone
+from clone import REPOSITORY, Clone
 from safetensors import safe_open
 
 from timbre.clips import read_splits
+from timbre.comparison import Comparison, markdown
 from timbre.shards import read_index, shard_paths
 
 pytestmark = pytest.mark.pipeline
@@ -98,6 +101,63 @@ def test_dvc_shows_what_an_experiment_changed(
 ) -> None:
     output = experiment[0].dvc(*command.split())
     assert [word for word in shown if word not in output] == []
+
+
+def pairs(page: str) -> dict[str, list[str]]:
+    """Return what a page shows: the last command of a block, and the lines printed below it."""
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    found = re.findall(r"^```sh\n(.*?)^```\n\n```text\n(.*?)^```$", text, re.M | re.S)
+    return {above.splitlines()[-1]: below.splitlines() for above, below in found}
+
+
+def leads(lines: list[str]) -> set[str]:
+    """Return how the lines begin, up to the first number, or the first two words."""
+    return {" ".join(re.split(r"\d", line)[0].split()[:2]) for line in lines} - {"", "..."}
+
+
+def test_pages_show_lines_that_a_run_prints(
+    first_run: tuple[Clone, str], experiment: tuple[Clone, str]
+) -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8").split("## What you see")[1]
+    of_a_run = re.findall(r"^```text\n(.*?)^```$", readme, re.M | re.S)[0].splitlines()
+    by_make, doubtful = "curves:", "warning:"
+    lines = [line for line in of_a_run if by_make not in line and doubtful not in line]
+    assert leads(lines) <= leads(first_run[1].splitlines())
+    (shown,) = (
+        lines
+        for command, lines in pairs("docs/experiments.md").items()
+        if command.startswith("dvc exp run --name")
+    )
+    assert leads(shown) <= leads(experiment[1].splitlines())
+
+
+@pytest.mark.parametrize("start", ["dvc params diff", "dvc metrics diff", "dvc exp show"])
+def test_tables_on_the_page_have_the_columns_that_dvc_prints(
+    start: str, experiment: tuple[Clone, str]
+) -> None:
+    ((command, lines),) = (
+        (command, lines)
+        for command, lines in pairs("docs/experiments.md").items()
+        if command.startswith(start)
+    )
+    printed = experiment[0].dvc(*shlex.split(command)[1:])
+    assert leads(columns(lines)) == leads(columns(printed.splitlines()))
+
+
+def columns(lines: list[str]) -> list[str]:
+    """Return the cells of the first line that has any."""
+    header = next(line for line in lines if re.search(r"\w", line))
+    return re.split(r"\s{2,}", header.strip())
+
+
+def test_the_verdict_on_the_page_is_worded_as_the_gates() -> None:
+    (lines,) = (
+        lines
+        for command, lines in pairs("docs/experiments.md").items()
+        if command.startswith("python -m timbre gate")
+    )
+    told = markdown(Comparison(56, 0.786, 0.768, 4, 5, 2, 1, 0.5), 0.0)
+    assert "\n".join(lines) + "\n" == told
 
 
 @pytest.mark.parametrize(

@@ -191,9 +191,9 @@ def test_a_pattern_says_what_stands_where_in_the_paths() -> None:
 
 def test_a_pattern_takes_the_layouts_of_known_corpora_apart() -> None:
     for path, pattern, row in (
-        ("audio/1-100032-A-0.wav", "audio/{group}-*-*-{class}.wav", ["0", "1"]),  # ESC-50
+        ("audio/1-100032-A-0.wav", "audio/{fold}-{group}-*-{class}.wav", ["0", "100032", "1"]),
         ("yes/0a7c2a8d_nohash_0.wav", "{class}/{group}_nohash_*.wav", ["yes", "0a7c2a8d"]),
-        ("audio/fold5/100032-3-0-0.wav", "audio/{group}/*-{class}-*-*.wav", ["3", "fold5"]),
+        ("fold5/100032-3-0-0.wav", "fold{fold}/{group}-{class}-*-*.wav", ["3", "100032", "5"]),
         ("recordings/7_jackson_32.wav", "recordings/{class}_{group}_*.wav", ["7", "jackson"]),
     ):
         assert pattern_rows([path], pattern)[1] == [path, *row]
@@ -221,6 +221,7 @@ def test_all_files_that_a_pattern_does_not_fit_are_named(tmp_path: Path) -> None
     ("pattern", "reasons"),
     [
         ("*/{group}.wav", ["it has no {class}"]),
+        ("{split}/{fold}/{class}.wav", ["{split} and {fold} are one column"]),
         ("{class}/{class}_{speaker}.wav", ["no column is called 'speaker'", "{class} stands in"]),
     ],
 )

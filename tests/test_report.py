@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.numpy import save_file
+from test_model_card import DIVIDED, DOCUMENT
 
 from stages.report import main
 from timbre.problems import InputError
-from timbre.report import doubts, draw, markdown, measures
+from timbre.report import doubts, draw, markdown, measures, table
 
 SPLIT: dict[str, Any] = {"method": "grouped", "leaks": {"audio": 0, "group": 0}}
 TEST: dict[str, Any] = {
@@ -106,17 +108,24 @@ def test_each_reason_to_doubt_is_named(changes: dict[str, Any], reason: str) -> 
 
 
 @pytest.fixture
-def metrics(tmp_path: Path) -> list[Path]:
+def inputs(tmp_path: Path) -> list[Path]:
+    """Return a model, which holds a document and no tensors, and the metrics."""
+    model = tmp_path / "m.safetensors"
+    save_file({}, model, metadata={"timbre": json.dumps(DOCUMENT)})
     paths = [tmp_path / name for name in ("split.json", "test.json", "robustness.json")]
-    for path, content in zip(paths, (SPLIT, TEST, UNDER), strict=True):
+    for path, content in zip(paths, (DIVIDED, TEST, UNDER), strict=True):
         path.write_text(json.dumps(content), encoding="utf-8")
-    return paths
+    return [model, *paths]
 
 
-def test_the_stage_writes_page_rows_and_picture(metrics: list[Path], tmp_path: Path) -> None:
-    page, rows, picture = tmp_path / "r.md", tmp_path / "r.csv", tmp_path / "r.png"
-    main(metrics[0], metrics[1], metrics[2], page, rows, picture)
-    assert page.read_text(encoding="utf-8") == markdown(SPLIT, TEST, UNDER)
+def test_the_stage_writes_page_card_rows_and_picture(inputs: list[Path], tmp_path: Path) -> None:
+    page, card, rows, picture = (tmp_path / f"r.{end}" for end in ("md", "card", "csv", "png"))
+    model, split, test, robustness = inputs
+    main(model, split, test, robustness, page, card, rows, picture)
+    assert page.read_text(encoding="utf-8") == markdown(DIVIDED, TEST, UNDER)
+    told_of_model = card.read_text(encoding="utf-8")
+    for line in table(measures(DIVIDED, TEST, UNDER)):
+        assert line in told_of_model
     told = list(csv.DictReader(rows.read_text(encoding="utf-8").splitlines()))
     assert [row["measure"] for row in told] == NAMES
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -129,7 +138,7 @@ def test_equal_measures_give_an_equal_picture(tmp_path: Path) -> None:
     assert pictures[0].read_bytes() == pictures[1].read_bytes()
 
 
-def test_metrics_that_cannot_be_read_are_named(metrics: list[Path], tmp_path: Path) -> None:
-    metrics[2].write_text("{", encoding="utf-8")
+def test_metrics_that_cannot_be_read_are_named(inputs: list[Path], tmp_path: Path) -> None:
+    inputs[3].write_text("{", encoding="utf-8")
     with pytest.raises(InputError, match=r"robustness.json: cannot be read .*run dvc repro"):
-        main(metrics[0], metrics[1], metrics[2], *(tmp_path / name for name in "abc"))
+        main(*inputs, *(tmp_path / name for name in "abcd"))

@@ -103,12 +103,13 @@ def test_without_dvc_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.pipeline
-def test_a_revision_gives_its_output_and_a_file_itself(
-    finished: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("below", ["", "docs"])
+def test_a_revision_gives_its_output_and_a_file_itself_in_any_folder(
+    below: str, finished: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in finished.environment().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(finished.folder)
+    monkeypatch.chdir(finished.folder / below)
     own = finished.folder / "data" / "predictions.csv"
     with file_or_revision("HEAD", "data/predictions.csv") as path:
         assert path != own
@@ -123,7 +124,9 @@ def test_a_revision_gives_its_output_and_a_file_itself(
         pytest.fail("there is none")
 
 
-def test_a_revision_needs_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_revision_needs_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".dvc").mkdir()
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(InputError, match="no such command: activate"), file_or_revision("a", "b"):
         pytest.fail("there is none")

@@ -161,6 +161,19 @@ def test_folds_take_the_place_of_the_shares(capsys: pytest.CaptureFixture[str]) 
     )
 
 
+def test_official_folds_are_followed_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    table = clips().assign(split=[f"{number}" for number in range(1, 5) for _ in range(4)] * 2)
+    splits, metrics = run(table, method="column", n_folds=4, fold=3)
+    assert set(splits.loc[splits["split"] == "test", "group"]) == {"alto3", "bass3"}
+    assert set(splits.loc[splits["split"] == "val", "group"]) == {"alto0", "bass0"}
+    assert metrics["leaks"] == {"audio": 0, "group": 0, "copies": 0}
+    assert capsys.readouterr() == (
+        "split: column, fold 3 of 4: train 16, val 8, test 8 clips; "
+        "leaks: 0 audio, 0 groups, 0 copies\n",
+        "",
+    )
+
+
 def test_shares_may_be_spelled_as_dvc_writes_them() -> None:
     splits, _ = run(clips(), train="5e-1", val="0.25", test=".25")
     assert splits["split"].value_counts()["train"] == 16
@@ -183,10 +196,10 @@ def test_shares_may_be_spelled_as_dvc_writes_them() -> None:
             ["split.n_folds: must be 0 (no cross-validation) or at least 3 (got 2)"],
         ),
         (
-            {"n_folds": 3, "method": "column", "val": 0.5},
+            {"n_folds": 3, "fold": 3, "val": 0.5},
             [
-                "split: train + val + test must be 1, not 1.25; method column knows no folds: "
-                "set n_folds to 0 or use another method"
+                "split: train + val + test must be 1, not 1.25; fold must be below n_folds = 3, "
+                "not 3"
             ],
         ),
         (

@@ -324,6 +324,64 @@ def test_a_faulty_split_column_is_explained(split: list[str], problems: list[str
     assert problems_of(clips_of(list("abab"), split=split), "column") == problems
 
 
+def with_folds(clips: pd.DataFrame, numbers: Sequence[str]) -> pd.DataFrame:
+    """Give every clip an official fold, whole groups, by these numbers."""
+    codes = pd.factorize(clips["group"])[0].tolist()
+    return clips.assign(split=[numbers[code % len(numbers)] for code in codes])
+
+
+def test_official_folds_are_turned_in_the_order_of_their_numbers() -> None:
+    numbers = ["1", "2", "9", "10"]
+    clips = with_folds(corpus(3, 24), numbers).sample(frac=1, random_state=0)
+    for fold, number in enumerate(numbers):
+        split = fold_clips(clips, "column", 4, fold, seed=fold)
+        assert (split == "test").tolist() == (clips["split"] == number).tolist()
+        val = numbers[(fold + 1) % 4]
+        assert (split == "val").tolist() == (clips["split"] == val).tolist()
+
+
+@pytest.mark.parametrize(
+    ("split", "n_folds", "problem"),
+    [
+        (
+            ["1", "2", "3", "4"] * 2,
+            5,
+            "the table has 4 folds (1, 2, 3 and 4), not 5: set split.n_folds to 4",
+        ),
+        (
+            ["train", "1", "2", "3"] * 2,
+            3,
+            "method column with folds needs a number in each cell of the table's Fold column: add "
+            "it, or set split.n_folds to 0, or use method grouped",
+        ),
+        (
+            ["3", "1", "2", "2"] * 2,
+            0,
+            "the table's column holds folds (1, 2 and 3), not train, val and test: set "
+            "split.n_folds to 3, and split.fold to the place of the test fold, from 0",
+        ),
+        (
+            ["train", "1", "test", "val"] * 2,
+            0,
+            "2 of 8 clips have a fold's number for Split: write numbers in all cells, or train, "
+            "val and test",
+        ),
+    ],
+)
+def test_folds_of_the_table_that_cannot_be_turned_are_explained(
+    split: list[str], n_folds: int, problem: str
+) -> None:
+    assert problems_of(clips_of(["a"] * 8, split=split), "column", n_folds) == [problem]
+
+
+def test_an_official_fold_without_a_class_is_named() -> None:
+    clips = clips_of(["a", "b", "a", "b", "a", "a"], split=["1", "1", "2", "2", "3", "3"])
+    assert problems_of(clips, "column", 3) == [
+        "class 'b' (2 clips in 2 groups) has no clip in fold 2: correct the Split cells of its "
+        "clips, use another method, or remove the class"
+    ]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_class_that_some_split_lacks_is_reported(method: Method) -> None:
     labels = ["common"] * 60 + ["rare"] * 2 + ["single"]
@@ -350,8 +408,9 @@ def test_no_clips_are_a_problem_not_a_crash(method: Method) -> None:
     ]
 
 
-def test_no_clips_are_a_problem_of_folds_too() -> None:
-    assert problems_of(clips_of([]), "random", n_folds=3) == [
+@pytest.mark.parametrize("method", ["random", "column"])
+def test_no_clips_are_a_problem_of_folds_too(method: Method) -> None:
+    assert problems_of(clips_of([]), method, n_folds=3) == [
         "there are no clips to split: add rows to the table"
     ]
 

@@ -12,14 +12,15 @@ import pytest
 import soundfile
 
 import timbre.synthesis
-from stages.synthesize_demo import PEAK, SAMPLE_RATE, SPEAKERS, UTTERANCES, main, write_corpus
+from stages.synthesize_demo import main
+from timbre.demo_corpus import PEAK, SAMPLE_RATE, SPEAKERS, UTTERANCES, write_corpus
 from timbre.problems import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 SOME_UTTERANCES = UTTERANCES[:3]
 WRITE_SOME = (
-    "import sys; from pathlib import Path; from stages.synthesize_demo import *; "
+    "import sys; from pathlib import Path; from timbre.demo_corpus import *; "
     f"write_corpus(Path(sys.argv[1]), SPEAKERS, UTTERANCES[:{len(SOME_UTTERANCES)}])"
 )
 
@@ -114,8 +115,8 @@ def test_the_corpus_has_eight_speakers_and_enough_groups_to_split() -> None:
 def test_the_command_counts_what_it_wrote(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("stages.synthesize_demo.SPEAKERS", SPEAKERS[:2])
-    monkeypatch.setattr("stages.synthesize_demo.UTTERANCES", SOME_UTTERANCES)
+    monkeypatch.setattr("timbre.demo_corpus.SPEAKERS", SPEAKERS[:2])
+    monkeypatch.setattr("timbre.demo_corpus.UTTERANCES", SOME_UTTERANCES)
     main(tmp_path / "demo")
     assert len(rows_of(tmp_path / "demo")) == 6
     assert capsys.readouterr().out == "synthesize_demo: 6 clips, 2 speakers, 3 utterances\n"

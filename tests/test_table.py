@@ -89,6 +89,18 @@ def test_every_usual_word_for_a_split_is_known(tmp_path: Path, words: str, split
     assert set(table.rows["split"]) == {split}
 
 
+@pytest.mark.parametrize("header", ["Split", "Fold", " fold"])
+def test_folds_are_numbers_in_a_column_of_either_name(tmp_path: Path, header: str) -> None:
+    table = read(tmp_path, f"FilePath,Class,{header}\na.wav,cat,1\nb.wav,cat, 02 \nc.wav,dog,10\n")
+    assert table.rows["split"].to_list() == ["1", "2", "10"]
+
+
+def test_a_table_has_one_split_by_whatever_name(tmp_path: Path) -> None:
+    told = problems(tmp_path, "FilePath,Class,Fold,Split\na.wav,cat,1,train\n")
+    (line,) = told
+    assert line.endswith(": column Split is there more than once: 'Fold', 'Split': keep one")
+
+
 def test_labels_that_look_alike_are_kept_apart_with_a_warning(tmp_path: Path) -> None:
     table = read(tmp_path, "FilePath,Class\na,Cat\nb,cat\nc,big cat\nd,bigcat\ne,dog\n")
     assert table.rows["label"].nunique() == 5
@@ -128,9 +140,15 @@ def test_all_problems_of_the_rows_are_told_at_once(tmp_path: Path) -> None:
         "row 8: Group is empty: fill all cells of the column or none",
         "row 5: Split is empty: fill all cells of the column or none",
         "row 8: Split is empty: fill all cells of the column or none",
-        "row 6: Split 'often' is unknown: write train, val or test",
-        "row 7: Split 'g' is unknown: write train, val or test",
+        "row 6: Split 'often' is unknown: write train, val or test, or a fold's number",
+        "row 7: Split 'g' is unknown: write train, val or test, or a fold's number",
     ]
+
+
+def test_what_is_too_long_for_a_fold_is_told_and_not_counted_with(tmp_path: Path) -> None:
+    told = problems(tmp_path, f"FilePath,Class,Fold\na,x,0007\nb,y,{'1' * 5000}\n")
+    assert len(told) == 1
+    assert told[0].startswith("row 3: Split '11111")
 
 
 def test_wholly_empty_group_and_split_columns_are_as_none(tmp_path: Path) -> None:
@@ -156,7 +174,9 @@ def test_missing_columns_are_told_with_those_that_are_there(tmp_path: Path) -> N
 
 def test_doubly_named_columns_are_told(tmp_path: Path) -> None:
     (told,) = problems(tmp_path, "FilePath,file_path,Class\na,b,c\n")
-    assert told.endswith("column FilePath is there more than once: 'FilePath', 'file_path'")
+    assert told.endswith(
+        "column FilePath is there more than once: 'FilePath', 'file_path': keep one"
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"\n\n"])

@@ -11,13 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from timbre.tensor_file import (
-    Document,
-    TensorFileError,
-    check_digest,
-    read_tensors,
-    write_tensors,
-)
+from timbre.tensor_file import check_digest, read_tensors, write_tensors
+from timbre.tensor_header import Document, TensorFileError
 
 KEY = "key"
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b.c": torch.tensor(7), "e": torch.zeros(0)}

@@ -1,6 +1,6 @@
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Never
@@ -124,6 +124,20 @@ def test_curves_are_drawn_while_training_goes_on(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(train_cnn, "PICTURE_SECONDS", 0)
     train()
     assert drawn == [1, 2, 3, 3]
+
+
+def test_the_table_of_the_curves_is_whole_after_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an editor watches: the file that dvc.yaml plots, not one that is copied at the end."""
+    rows: list[int] = []
+    write = curves.write_csv
+
+    def write_and_look(epochs: Sequence[curves.Epoch], path: Path) -> None:
+        write(epochs, path)
+        rows.append(len(curves.read_csv(TRAINED[2])))
+
+    monkeypatch.setattr(curves, "write_csv", write_and_look)
+    train()
+    assert rows == [1, 2, 3, 3]
 
 
 def test_overfitting_is_told_with_its_first_epoch(

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from timbre import workers
 from timbre.problems import InputError
 from timbre.worker_process import note
-from timbre.workers import _worker_context, get_ready, map_unordered, n_cores
+from timbre.workers import get_ready, map_unordered, n_cores, worker_context
 
 TESTS = Path(__file__).parent
 # As a stage does it: `map_unordered` starts the fork server, which imports what it is told to.
@@ -129,7 +129,7 @@ def test_in_workers_numpy_computes_in_one_thread() -> None:
 
 def test_without_a_fork_server_workers_start_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: ["spawn"])
-    assert _worker_context([]).get_start_method() == "spawn"
+    assert worker_context([]).get_start_method() == "spawn"
 
 
 def test_the_number_of_processes_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:

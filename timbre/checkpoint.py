@@ -7,13 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from timbre.tensor_file import (
-    TensorFileError,
-    Tensors,
-    check_digest,
-    read_tensors,
-    write_tensors,
-)
+from timbre.tensor_file import Tensors, check_digest, read_tensors, write_tensors
+from timbre.tensor_header import TensorFileError
 
 KEY = "checkpoint"
 

@@ -10,14 +10,18 @@ from collections.abc import Sequence
 import click
 
 from timbre.commands.check import check
+from timbre.commands.demo import demo
 from timbre.commands.doctor import doctor
+from timbre.commands.export import export
 from timbre.commands.gate import gate
 from timbre.commands.index import index
 from timbre.commands.predict import predict
+from timbre.commands.serve import serve
 from timbre.problems import InputError
 
 INTERRUPTED = 130  # the shell's exit code for SIGINT
-COMMANDS = (predict, index, check, gate, doctor)  # as `timbre --help` lists them
+# As `timbre --help` lists them.
+COMMANDS = (predict, serve, export, demo, index, check, gate, doctor)
 
 
 class InOrder(click.Group):

@@ -21,7 +21,7 @@ CLIP_COLUMNS = {
     "target": "int64",  # index of label in labels.json
     "group": "str",  # what must not be split; identical audio shares one group
     "table_group": "str",  # the table's Group cell as written, "" without one
-    "split": "str",  # the table's Split cell: train, val, test, or "" without one
+    "split": "str",  # the table's Split cell: train, val, test, a fold's number, or "" without one
     "sha256": "str",  # of the audio file's bytes
     "sample_rate": "int64",  # Hz
     "n_channels": "int64",

@@ -70,12 +70,12 @@ class Index:
 
     def copies(self, part: Fingerprints, first: int) -> Iterator[Copy]:
         """Find copies of the windows of `part`, which are number `first` and those after it."""
-        for number in range(len(part.words)):
+        for number in np.flatnonzero(_is_heard(part.audible)).tolist():
             yield from self._copies_of(part, number, first + number)
 
     def is_heard(self) -> Flags:
         """Tell which windows are long and loud enough to be compared `(n_windows,)`."""
-        return np.asarray(self.audible.sum(axis=1) >= LEAST_FRAMES)
+        return _is_heard(self.audible)
 
     def _copies_of(self, part: Fingerprints, number: int, window: int) -> Iterator[Copy]:
         found: dict[int, Copy] = {}
@@ -146,9 +146,16 @@ def clip_pairs(
     return best.drop_duplicates(["one", "other"]).reset_index(drop=True)
 
 
+def _is_heard(audible: Flags) -> Flags:
+    return np.asarray(audible.sum(axis=1) >= LEAST_FRAMES)
+
+
 def _placed_keys(part: Fingerprints, first: int, time_bits: int) -> Keys:
-    """Return the keys of audible frames, each with window and frame in its lower bits."""
-    heard = part.audible[:, :-GAP] & part.audible[:, GAP:]
+    """Return the keys of audible frames, each with window and frame in its lower bits.
+
+    Of windows that can be compared: no other's keys are ever of use.
+    """
+    heard = part.audible[:, :-GAP] & part.audible[:, GAP:] & _is_heard(part.audible)[:, None]
     window, frame = heard.nonzero()
     place = ((window + first) << time_bits) | frame
     return np.asarray(

@@ -52,7 +52,7 @@ def write_csv(epochs: Sequence[Epoch], path: Path) -> None:
     for epoch in epochs:
         table.writerow([epoch.epoch, *(f"{getattr(epoch, name):.6g}" for name in COLUMNS[1:])])
     with replacing(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+        temporary.write_text(text.getvalue(), encoding="utf-8", newline="\n")
 
 
 def read_csv(path: Path) -> list[Epoch]:

@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ import yaml
 from tqdm import tqdm
 
 from timbre.atomic import leftovers
+from timbre.problems import InputError
 from timbre.recorded import LOCK, md5_of
+from timbre.repository import cache_folder, find_root
 
 LOCKS = (LOCK, Path("data/dvc.lock"))
 RWLOCK = Path(".dvc/tmp/rwlock")
@@ -45,32 +48,37 @@ class Finding:
 
 
 def main(arguments: list[str]) -> int:
-    """Examine the repository in the current folder; return the exit code."""
+    """Examine the repository that the current folder is in; return the exit code."""
     parser = argparse.ArgumentParser("python -m timbre.doctor", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--repair", action="store_true", help="repair what is found")
     options = parser.parse_args(arguments)
-    if not Path(".dvc").is_dir():
-        print("error: no DVC repository here: go to the folder with dvc.yaml", file=sys.stderr)
+    try:
+        root = find_root()
+    except InputError as error:
+        error.show()
         return 1
+    with chdir(root):  # what DVC records is named from there
+        return _examine(options.repair)
+
+
+def _examine(repair: bool) -> int:
     if running := running_commands():
         print(f"error: DVC is at work here ({'; '.join(running)}): wait until it ends, or end it")
         return 1
     found = list(examine(cache_folder()))
     for finding in found:
-        print(
-            f"{finding.text}\n  {'repaired' if options.repair else 'to repair'}: {finding.remedy}"
-        )
-        if options.repair:
+        print(f"{finding.text}\n  {'repaired' if repair else 'to repair'}: {finding.remedy}")
+        if repair:
             finding.repair()
     told = f"{len(found)} problems" if len(found) != 1 else "1 problem"
     if not found:
         print("healthy")
-    elif options.repair:
+    elif repair:
         print(f"{told} repaired: now run `dvc repro`")
     else:
         print(f"{told}: `python -m timbre.doctor --repair` does what is said above")
-    return int(bool(found) and not options.repair)
+    return int(bool(found) and not repair)
 
 
 def examine(cache: Path) -> Iterator[Finding]:
@@ -164,15 +172,6 @@ def _runs_dvc(pid: int) -> bool:
         return False
     except psutil.Error:
         return True  # another user's
-
-
-def cache_folder() -> Path:
-    """Return the folder of DVC's cache, which may lie anywhere."""
-    asked = subprocess.run(
-        [sys.executable, "-m", "dvc", "cache", "dir"], capture_output=True, text=True
-    )
-    lines = asked.stdout.strip().splitlines()
-    return Path(lines[-1]) if not asked.returncode and lines else Path(".dvc/cache")
 
 
 def run_cache(runs: Path) -> Iterator[Finding]:

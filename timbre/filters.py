@@ -2,7 +2,6 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
 
 from timbre.audio import Waveform, resample
 
@@ -46,6 +45,8 @@ def random_eq(
     Between the octaves' centres the gain goes linearly in dB over the logarithm of frequency. The
     phase stays: no time smears but by the length of the filter, some milliseconds.
     """
+    from scipy import fft  # here: the stage starts its workers without it
+
     centres, gains = random_gains(sample_rate, most, rng)
     n_fft = fft.next_fast_len(len(waveform) + sample_rate // 10, real=True)
     frequencies = np.maximum(fft.rfftfreq(n_fft, 1 / sample_rate), PIECE)

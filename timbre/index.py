@@ -12,7 +12,8 @@ from timbre.problems import InputError
 from timbre.table import TABLE_NAMES, capped
 
 MAX_NAMED = 5  # examples in one line
-FIELDS = {"class": "Class", "group": "Group", "split": "Split"}  # of a pattern, and their columns
+# Of a pattern, and their columns.
+FIELDS = {"class": "Class", "group": "Group", "split": "Split", "fold": "Fold"}
 WILD = {"{}": "[^/]*?", "*": "[^/]*?", "**": ".*?"}
 
 
@@ -45,9 +46,9 @@ def path_problems(path: str) -> list[str]:
 def pattern_rows(audio: Sequence[str], pattern: str) -> list[list[str]]:
     """Return the table of `audio`, posix paths that `pattern` takes apart.
 
-    In a pattern `{class}`, `{group}` and `{split}` stand for columns, `{}` or `*` for anything
-    within a name, `**` for any folders: `{split}/{class}/{group}_*.wav`. Each takes as little as it
-    can. Raises InputError naming all files that do not fit.
+    In a pattern `{class}`, `{group}`, `{split}` and `{fold}` stand for columns, `{}` or `*` for
+    anything within a name, `**` for any folders: `{split}/{class}/{group}_*.wav`. Each takes as
+    little as it can. Raises InputError naming all files that do not fit.
     """
     matcher = read_pattern(pattern)
     found = {path: matcher.fullmatch(path) for path in audio}
@@ -76,6 +77,8 @@ def read_pattern(pattern: str) -> re.Pattern[str]:
     wrong = [f"no column is called {name!r}" for name in named if name not in FIELDS]
     wrong += [f"{{{name}}} stands in it twice" for name in FIELDS if named.count(name) > 1]
     wrong += [] if "class" in named else ["it has no {class}"]
+    both = {"split", "fold"} <= {*named}
+    wrong += ["{split} and {fold} are one column: use one of them"] if both else []
     if wrong:
         raise InputError(
             f"pattern {pattern!r}: {reason}: an example is '{{class}}/{{group}}_*.wav'"

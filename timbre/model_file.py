@@ -12,14 +12,8 @@ from timbre.layers import Network
 from timbre.networks import build_network
 from timbre.problems import InputError
 from timbre.rejection import Landmarks, Rejection
-from timbre.tensor_file import (
-    Document,
-    TensorFileError,
-    Tensors,
-    check_digest,
-    read_tensors,
-    write_tensors,
-)
+from timbre.tensor_file import Tensors, check_digest, read_tensors, write_tensors
+from timbre.tensor_header import Document, TensorFileError
 
 FORMAT = 4  # 4: a digest over all of it; 3: temperature, rejection, an output layer of its own
 LANDMARK = "landmark."  # begins the name of a tensor that is not the network's

@@ -62,7 +62,7 @@ class Classifier:
         """Take a network in evaluation mode, which runs where it lies."""
         self.classes = card.classes
         self.features = features
-        self._card = card
+        self.card = card
         self._network = network
         self._device = next(network.parameters()).device
 
@@ -152,8 +152,8 @@ class Classifier:
     ) -> list[Segment]:
         logits, embeddings = (np.concatenate(parts) for parts in zip(*heard, strict=True))
         cell, asked = cells(starts, window)
-        clips = Answers(logits[asked], embeddings[asked], cell).of_clips(self._card.temperature)
-        known = self._card.rejection.accepts(self._card.rejection.scores(clips))
+        clips = Answers(logits[asked], embeddings[asked], cell).of_clips(self.card.temperature)
+        known = self.card.rejection.accepts(self.card.rejection.scores(clips))
         seconds = np.array([*starts, n_samples]) / self.features.front_end.sample_rate
         return merge(
             [
@@ -168,7 +168,7 @@ class Classifier:
         )
 
     def _answer(self, waveform: Waveform) -> Answer:
-        clip, rejection = self._ask(waveform), self._card.rejection
+        clip, rejection = self._ask(waveform), self.card.rejection
         probs, scores = clip.probs[0].astype(np.float64), rejection.scores(clip)
         likeliest, is_known = self.classes[probs.argmax()], bool(rejection.accepts(scores)[0])
         return Answer(likeliest, probs, float(scores[0]), is_known)
@@ -178,7 +178,7 @@ class Classifier:
         logits, embeddings = zip(*asked, strict=True)
         one_clip = np.zeros(sum(map(len, logits)), np.int64)
         answers = Answers(np.concatenate(logits), np.concatenate(embeddings), one_clip)
-        return answers.of_clips(self._card.temperature)
+        return answers.of_clips(self.card.temperature)
 
     def _ask_some(self, log_mel: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
         with torch.inference_mode(), one_thread_for_few(len(log_mel)):

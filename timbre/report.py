@@ -136,10 +136,6 @@ def doubts(split: Metrics, test: Metrics, robustness: Metrics) -> list[str]:
 
 def markdown(split: Metrics, test: Metrics, robustness: Metrics) -> str:
     """Return the page."""
-    rows = [
-        f"| {m.name} | {_share(m.value) or NOT_MEASURED} | {_limits(m)} | {m.meaning} |"
-        for m in measures(split, test, robustness)
-    ]
     reasons = [f"- {reason}." for reason in doubts(split, test, robustness)]
     return "\n".join(
         [
@@ -149,9 +145,7 @@ def markdown(split: Metrics, test: Metrics, robustness: Metrics) -> str:
             "[honest evaluation](../docs/honest-evaluation.md),",
             "[robustness](../docs/robustness.md).",
             "",
-            "| measured on | result | 95 % interval | what it is |",
-            "|---|---|---|---|",
-            *rows,
+            *table(measures(split, test, robustness)),
             "",
             "## Doubts",
             "",
@@ -161,10 +155,19 @@ def markdown(split: Metrics, test: Metrics, robustness: Metrics) -> str:
     )
 
 
+def table(found: Sequence[Measure]) -> list[str]:
+    """Return the lines of a table of what was measured, and of what was not."""
+    rows = [
+        f"| {m.name} | {_share(m.value) or NOT_MEASURED} | {_limits(m)} | {m.meaning} |"
+        for m in found
+    ]
+    return ["| measured on | result | 95 % interval | what it is |", "|---|---|---|---|", *rows]
+
+
 def write_page(text: str, path: Path) -> None:
     """Write the page."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_rows(found: Sequence[Measure], path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
 
 from timbre.audio import Waveform
 from timbre.noise import mean_power
@@ -37,6 +36,8 @@ def room_response(rt60: float, sample_rate: int, rng: np.random.Generator) -> Re
 
 def reverberate(waveform: Waveform, response: Response) -> Waveform:
     """Convolve `(n_samples,)` with `response`; as long and as loud as before, the last tail cut."""
+    from scipy import fft  # here: the stage starts its workers without it
+
     n_fft = fft.next_fast_len(len(waveform) + len(response) - 1, real=True)
     spectrum = fft.rfft(waveform, n_fft) * fft.rfft(response.astype(np.float32), n_fft)
     heard = fft.irfft(spectrum, n_fft)[: len(waveform)].astype(np.float32)

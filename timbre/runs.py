@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from timbre.problems import InputError
+from timbre.repository import find_root
 
 Flat = dict[str, Any]  # keys of nested mappings, joined by dots
 
@@ -107,6 +108,8 @@ def _numbers(nested: Mapping[str, Any]) -> dict[str, float]:
 def file_or_revision(named: str, output: str) -> Iterator[Path]:
     """Give the file that is named, or the `output` of a git revision, out of DVC's cache.
 
+    `output` is named from the repository's top folder, whichever the current one is.
+
     Raises InputError where it is neither.
     """
     if Path(named).is_file():
@@ -114,7 +117,7 @@ def file_or_revision(named: str, output: str) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="timbre-") as folder:
         path = Path(folder) / Path(output).name
-        command = ["dvc", "get", "--rev", named, "--out", str(path), ".", output]
+        command = ["dvc", "get", "--rev", named, "--out", str(path), str(find_root()), output]
         done = _run(command)
         if done.returncode:
             reason = " ".join(done.stderr.split())

@@ -185,7 +185,8 @@ def shard_paths(folder: Path) -> list[Path]:
 
 
 def _opened(path: Path) -> tuple[h5py.File, h5py.Dataset]:
-    file = h5py.File(path, "r")
+    # Each chunk is read once: HDF5's cache of 8 MB a file would hold a whole corpus for nothing.
+    file = h5py.File(path, "r", rdcc_nbytes=0)
     try:
         return file, log_mel_of(file)
     except BaseException:

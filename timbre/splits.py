@@ -18,6 +18,7 @@ from timbre.leaks import absent_classes, listed
 from timbre.problems import InputError
 
 Method = Literal["random", "stratified", "grouped", "column", "hashed"]
+Deal = Callable[[pd.DataFrame, FloatArray, int], IntArray]
 
 WAY_OUT: dict[Method, str] = {
     "random": "add clips of it, try another seed or method stratified, or remove the class",
@@ -40,7 +41,7 @@ def split_clips(
     fractions are those of train, val and test. The order of the rows changes no clip's split.
     Raises InputError if the method cannot split these clips or a class is absent from a split.
     """
-    parts = _parts(clips, method, np.asarray(fractions, float), seed)
+    parts = _parts(clips, METHODS[method], np.asarray(fractions, float), seed)
     _require_every_class(clips, parts, SPLITS, WAY_OUT[method])
     return np.array(SPLITS)[parts]
 
@@ -51,26 +52,29 @@ def fold_clips(
     """Give every clip its split in turn `fold` of an `n_folds`-fold cross-validation.
 
     test is fold number `fold`, val the next one (after the last comes 0), train all others. The
-    folds depend on neither `fold` nor the order of the rows. Method column knows no folds.
-    Raises InputError as split_clips does; *every* fold must hold every class.
+    folds depend on neither `fold` nor the order of the rows. Method column has those of the table,
+    in the order of their numbers. Raises InputError as split_clips does; *every* fold must hold
+    every class.
     """
     if 0 < len(clips) < n_folds:
         raise InputError(f"{n_folds} folds but only {len(clips)} clips: use fewer folds")
-    parts = _parts(clips, method, np.full(n_folds, 1 / n_folds), seed)
+    dealt = official_folds if method == "column" else METHODS[method]
+    parts = _parts(clips, dealt, np.full(n_folds, 1 / n_folds), seed)
     names = [f"fold {number}" for number in range(n_folds)]
-    _require_every_class(clips, parts, names, f"use fewer folds, {WAY_OUT[method]}")
+    fewer = "" if method == "column" else "use fewer folds, "
+    _require_every_class(clips, parts, names, fewer + WAY_OUT[method])
     splits = np.full(len(clips), "train")
     splits[parts == (fold + 1) % n_folds] = "val"
     splits[parts == fold] = "test"
     return splits
 
 
-def _parts(clips: pd.DataFrame, method: Method, fractions: FloatArray, seed: int) -> IntArray:
+def _parts(clips: pd.DataFrame, dealt: Deal, fractions: FloatArray, seed: int) -> IntArray:
     if clips.empty:
         raise InputError("there are no clips to split: add rows to the table")
     ordered = clips.reset_index(drop=True).sort_values("clip_id", kind="stable")
     parts = np.empty(len(clips), np.int64)
-    parts[ordered.index] = METHODS[method](ordered, fractions, seed)
+    parts[ordered.index] = dealt(ordered, fractions, seed)
     return parts
 
 
@@ -126,8 +130,41 @@ def official(clips: pd.DataFrame, fractions: FloatArray, seed: int) -> IntArray:
     return parts
 
 
+def official_folds(clips: pd.DataFrame, fractions: FloatArray, _seed: int) -> IntArray:
+    """Follow the numbers in the table's Fold (or Split) column; the lowest one is fold 0.
+
+    Raises InputError unless there are as many numbers as `fractions` and nothing else: an official
+    cross-validation is turned whole or not at all.
+    """
+    if not clips["split"].str.isdecimal().all():
+        raise InputError(
+            "method column with folds needs a number in each cell of the table's Fold column: add "
+            "it, or set split.n_folds to 0, or use method grouped"
+        )
+    numbers = sorted(set(clips["split"]), key=int)
+    if len(numbers) != len(fractions):
+        raise InputError(
+            f"the table has {len(numbers)} folds ({listed(numbers)}), not {len(fractions)}: set "
+            f"split.n_folds to {len(numbers)}"
+        )
+    places = {number: place for place, number in enumerate(numbers)}
+    return clips["split"].map(places).to_numpy(np.int64)
+
+
 def _column_problems(clips: pd.DataFrame) -> list[str]:
     unset = clips.loc[~clips["split"].isin(SPLITS), "clip_id"]
+    numbered = clips["split"].str.isdecimal()
+    if numbered.all():
+        numbers = sorted(set(clips["split"]), key=int)
+        return [
+            f"the table's column holds folds ({listed(numbers)}), not train, val and test: set "
+            f"split.n_folds to {len(numbers)}, and split.fold to the place of the test fold, from 0"
+        ]
+    if numbered.any():
+        return [
+            f"{numbered.sum()} of {len(clips)} clips have a fold's number for Split: write numbers "
+            "in all cells, or train, val and test"
+        ]
     if len(unset) == len(clips):
         return ["method column needs a Split column in the table: add it, or use method grouped"]
     problems = []
@@ -181,7 +218,7 @@ def _codes(names: "pd.Series[str]") -> IntArray:
     return pd.factorize(names, sort=True)[0].astype(np.int64)
 
 
-METHODS: dict[Method, Callable[[pd.DataFrame, FloatArray, int], IntArray]] = {
+METHODS: dict[Method, Deal] = {
     "random": at_random,
     "stratified": stratified,
     "grouped": grouped,

@@ -3,7 +3,6 @@
 import numpy as np
 import numpy.typing as npt
 import soxr
-from scipy import fft
 
 from timbre.audio import Waveform
 from timbre.filters import fit
@@ -69,6 +68,8 @@ def _window(n_fft: int) -> Waveform:
 
 def _spectra(waveform: Waveform, n_fft: int) -> Spectra:
     """Return `(n_frames, 1 + n_fft // 2)`, each frame centred on its time."""
+    from scipy import fft  # here: the stage starts its workers without it
+
     hop = n_fft // OVERLAP
     padded = np.pad(waveform, n_fft // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
@@ -95,6 +96,8 @@ def _interpolate(frames: Spectra, step: float, n_fft: int) -> Spectra:
 
 def _signal(frames: Spectra, n_fft: int, n_samples: int) -> Waveform:
     """Return the waveform whose windowed frames are closest to `frames`: overlapped and added."""
+    from scipy import fft  # here: the stage starts its workers without it
+
     hop, window = n_fft // OVERLAP, _window(n_fft)
     pieces = fft.irfft(frames, n_fft, axis=1) * window
     total = np.zeros((len(frames) + OVERLAP) * hop, np.float32)

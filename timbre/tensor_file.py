@@ -15,16 +15,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from timbre.atomic import replacing
+from timbre.tensor_header import Document, TensorFileError, read_document
 
 DIGEST = "sha256"
-# Of the header, in bytes; ours take some thousand. Parsed, JSON takes up to fifty times its length.
-MOST_HEADER = 8 << 20
-Document = dict[str, Any]
 Tensors = dict[str, torch.Tensor]
-
-
-class TensorFileError(Exception):
-    """Why a file is none of these; its catcher names the file."""
 
 
 def write_tensors(path: Path, key: str, document: Document, tensors: Mapping[str, Any]) -> None:
@@ -48,20 +42,12 @@ def read_tensors(path: Path, key: str) -> tuple[Document, Tensors]:
 
     The tensors may be views of the file. Raises FileNotFoundError, TensorFileError.
     """
+    document = read_document(path, key)
     try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-        if length > MOST_HEADER:
-            raise TensorFileError(f"a header of {length} bytes")
         with safe_open(path, framework="pt") as opened:
-            document = json.loads((opened.metadata() or {})[key])
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise TensorFileError(" ".join(str(error).split())[:200]) from None
-    if not isinstance(document, dict):
-        raise TensorFileError(f"its {key} is no JSON object")
     return document, tensors
 
 

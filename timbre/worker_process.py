@@ -27,7 +27,8 @@ def note(item: str) -> None:
     """Name what this worker does next, for the case that it dies of it. Takes microseconds."""
     if _diary is not None:
         name = item.encode(errors="surrogateescape")
-        os.pwrite(_diary, len(name).to_bytes(LENGTH_BYTES, "big") + name, 0)
+        os.lseek(_diary, 0, os.SEEK_SET)  # and not os.pwrite, which Windows has not
+        os.write(_diary, len(name).to_bytes(LENGTH_BYTES, "big") + name)
         _set_alarm(_seconds)
 
 
@@ -43,7 +44,8 @@ def serve(pipe: Connection, work: Callable[[Any], Any], diary: Path, seconds: fl
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the parent ends us
     _hush_libraries()
-    _diary, _seconds = os.open(diary, os.O_RDWR | os.O_CREAT), seconds
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    _diary, _seconds = os.open(diary, flags), seconds
     while True:
         try:
             task = pipe.recv()

@@ -46,13 +46,13 @@ def map_unordered(
         yield from (alone(work, task) for task in tasks)
     elif tasks:
         with tempfile.TemporaryDirectory(prefix="timbre-") as folder:
-            pool = _Pool(work, n_processes, _worker_context(preload), Path(folder))
+            pool = _Pool(work, n_processes, worker_context(preload), Path(folder))
             yield from pool.run(tasks, without)
 
 
 def get_ready(preload: Sequence[str]) -> None:
     """Have workers start sooner: let their imports begin while this process does something else."""
-    if _worker_context(preload).get_start_method() == "forkserver":
+    if worker_context(preload).get_start_method() == "forkserver":
         from multiprocessing.forkserver import ensure_running
 
         ensure_running()
@@ -67,10 +67,11 @@ def n_cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-class _Worker:
+class Worker:
     """A process that does one task at a time."""
 
     def __init__(self, work: Callable[..., Any], context: BaseContext, diary: Path) -> None:
+        """Start it; `diary` is the file in which it notes what it is at."""
         self.number = -1  # of the task that it is at
         self._diary = diary
         self.pipe, theirs = context.Pipe()
@@ -83,9 +84,18 @@ class _Worker:
         theirs.close()  # else its end would stay open when the worker dies
 
     def give(self, number: int, task: object) -> None:
+        """Have it do a task, which it is called by `number`."""
         self.number = number
         self._diary.write_bytes(b"")
         self.pipe.send(task)
+
+    def answer(self) -> tuple[bool, Any] | None:
+        """Wait for its answer, for `opened`; return None if it died instead."""
+        try:
+            answer: tuple[bool, Any] = self.pipe.recv()
+        except (EOFError, OSError):
+            return None
+        return answer
 
     def item(self) -> str:
         """Return what it was at, "" for nothing."""
@@ -112,9 +122,9 @@ class _Pool(Generic[Task, Result]):
         self._arguments = work, context, folder
         self._workers = [self._new(place) for place in range(n_processes)]
 
-    def _new(self, place: int) -> _Worker:
+    def _new(self, place: int) -> Worker:
         work, context, folder = self._arguments
-        return _Worker(work, context, folder / str(place))
+        return Worker(work, context, folder / str(place))
 
     def run(
         self, tasks: Sequence[Task], without: Callable[[Task, str, str], Task] | None
@@ -126,7 +136,7 @@ class _Pool(Generic[Task, Result]):
             busy = {place: w for place, w in enumerate(self._workers) if _give(w, waiting, todo)}
             while busy:
                 for place, worker in _ready(busy):
-                    number, answer = worker.number, _answer(worker)
+                    number, answer = worker.number, worker.answer()
                     if answer is None:
                         item, code = self._bury(place)
                         strikes[number, item] += 1
@@ -137,7 +147,7 @@ class _Pool(Generic[Task, Result]):
                     if _give(self._workers[place], waiting, todo):
                         busy[place] = self._workers[place]
                     if answer is not None:
-                        yield _opened(answer)
+                        yield opened(answer)
         finally:
             for worker in self._workers:
                 worker.end()
@@ -151,7 +161,7 @@ class _Pool(Generic[Task, Result]):
         return item, code
 
 
-def _give(worker: _Worker, waiting: deque[int], todo: dict[int, Any]) -> bool:
+def _give(worker: Worker, waiting: deque[int], todo: dict[int, Any]) -> bool:
     if waiting:
         number = waiting.popleft()
         worker.give(number, todo[number])
@@ -159,21 +169,14 @@ def _give(worker: _Worker, waiting: deque[int], todo: dict[int, Any]) -> bool:
     return False
 
 
-def _ready(busy: dict[int, _Worker]) -> list[tuple[int, _Worker]]:
+def _ready(busy: dict[int, Worker]) -> list[tuple[int, Worker]]:
     """Wait for an answer or a death; return the workers in question."""
     found = set(wait([worker.pipe for worker in busy.values()]))
     return [(place, worker) for place, worker in busy.items() if worker.pipe in found]
 
 
-def _answer(worker: _Worker) -> tuple[bool, Any] | None:
-    try:
-        answer: tuple[bool, Any] = worker.pipe.recv()
-    except (EOFError, OSError):
-        return None
-    return answer
-
-
-def _opened(answer: tuple[bool, Any]) -> Any:  # noqa: ANN401 (a task's result)
+def opened(answer: tuple[bool, Any]) -> Any:  # noqa: ANN401 (a task's result)
+    """Return the result in a worker's answer, or raise the exception in it."""
     done, value = answer
     if not done:
         raise value
@@ -193,10 +196,11 @@ def _go_on(
             "other programs, or set TIMBRE_JOBS=1; then run `dvc repro`: what is finished is not "
             "done again"
         )
-    return without(task, item, _cause(code))
+    return without(task, item, cause_of_death(code))
 
 
-def _cause(code: int) -> str:
+def cause_of_death(code: int) -> str:
+    """Say what a file does to the process that decodes it, which ended with this exit code."""
     if code >= 0:
         return f"ends the process that decodes it (exit code {code})"
     name = signal.Signals(-code).name
@@ -218,7 +222,7 @@ def _main_hidden() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _worker_context(preload: Sequence[str]) -> BaseContext:
+def worker_context(preload: Sequence[str]) -> BaseContext:
     """Return the way in which workers start: from a fork server where there is one, else anew.
 
     A plain fork would inherit the locks of this process's threads. The fork server imports

@@ -26,8 +26,8 @@ PATH = click.Path(path_type=Path)
 def index(folder: Path, output: Path | None, force: bool, pattern: str | None) -> None:
     """Write filespaths.csv for audio files that lie in one folder per class.
 
-    With --pattern it is the paths that tell: {class}, {group} and {split} stand for columns, * for
-    anything within a name, ** for any folders.
+    With --pattern it is the paths that tell: {class}, {group}, {split} and {fold} stand for
+    columns, * for anything within a name, ** for any folders.
     """
     from timbre.index import write_index
     from timbre.table import TABLE_NAMES

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -63,6 +63,8 @@ def predict(
 
 
 def _clips(classifier: "Classifier", files: dict[str, Path], as_json: bool) -> int:
+    from timbre.answer_json import as_object
+
     code = n_longer = 0
     for name, path in files.items():
         try:
@@ -71,7 +73,8 @@ def _clips(classifier: "Classifier", files: dict[str, Path], as_json: bool) -> i
             error.show()
             code = 1
             continue
-        told = json.dumps(_object(name, answer, classifier.classes), ensure_ascii=False)
+        found = {"file": name, **as_object(answer, classifier.classes)}
+        told = json.dumps(found, ensure_ascii=False)
         print(told if as_json else _line(name, answer), flush=True)
         n_longer += classifier.hears_part_of(path)
     if n_longer:
@@ -89,20 +92,6 @@ def _line(name: str, answer: "Answer") -> str:
     if answer.is_known:
         return f"{name}: {answer.label} ({share})"
     return f"{name}: unknown (most like {answer.likeliest}, {share})"
-
-
-def _object(name: str, answer: "Answer", classes: list[str]) -> dict[str, Any]:
-    return {
-        "file": name,
-        "label": answer.label,
-        "known": answer.is_known,
-        "likeliest": answer.likeliest,
-        "confidence": round(float(answer.probs.max()), 6),
-        "score": round(answer.score, 6),
-        "probs": {
-            label: round(float(prob), 6) for label, prob in zip(classes, answer.probs, strict=True)
-        },
-    }
 
 
 def _timelines(

@@ -1,0 +1,71 @@
+"""How long a model takes in Chromium: onnxruntime-web, WebAssembly, one thread."""
+
+import functools
+import os
+import shutil
+import statistics
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from timbre.audio import Waveform
+
+FILES = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+N_ROUNDS = 20
+ASK = """
+async ([model, samples, rounds]) => {
+  ort.env.wasm.wasmPaths = new URL("ort/", location.href).href;
+  ort.env.wasm.numThreads = 1;
+  const session = await ort.InferenceSession.create(model);
+  const input = { [session.inputNames[0]]: new ort.Tensor("float32", samples, [samples.length]) };
+  const taken = [];
+  for (let round = 0; round <= rounds; round++) {
+    const begun = performance.now();
+    await session.run(input);
+    taken.push(performance.now() - begun);
+  }
+  return taken.slice(1);
+}
+"""
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def milliseconds_in_browser(models: Mapping[str, Path], waveform: Waveform) -> dict[str, float]:
+    """Return the median time of each model for a waveform; of none without Chromium and ORT."""
+    package, chromium = os.environ.get("TIMBRE_ORT_WEB"), shutil.which("chromium")
+    if package is None or chromium is None or not models:
+        return {}
+    from playwright.sync_api import sync_playwright
+
+    folder = next(iter(models.values())).parent
+    (folder / "ort").mkdir(exist_ok=True)
+    for name in FILES:
+        shutil.copy(Path(package) / name, folder / "ort")
+    (folder / "index.html").write_text('<script src="ort/ort.wasm.min.js"></script>', "utf-8")
+    with _served(folder) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(address)
+        taken = {
+            name: statistics.median(page.evaluate(ASK, [path.name, waveform.tolist(), N_ROUNDS]))
+            for name, path in models.items()
+        }
+        browser.close()
+    return taken
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    handler = functools.partial(_Quiet, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
