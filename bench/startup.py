@@ -18,7 +18,8 @@ from bench.workshop import REPOSITORY, Changes, Workshop, run_quietly, stage_env
 MOST_OVER_ONE_STAGE = 1.1
 MOST_START_SECONDS = 0.5
 MOST_COLD_SECONDS, MOST_WARM_MS = 2.0, 15.0
-LEARNS = ("train_cnn", "evaluate", "measure_robustness")  # the stages that cannot do without torch
+# The stages that cannot do without torch.
+LEARNS = ("train_cnn", "evaluate", "measure_robustness", "inspect_clips")
 HEAVY = "import sys, stages.{}; print(len({{'torch', 'librosa'}} & set(sys.modules)))"
 
 # Half a second of sound and few weights: only what comes after the first run is measured.

@@ -17,6 +17,7 @@ import pandas as pd
 from pydantic import Field
 
 from timbre import command, confusion, intervals, reliability, roc, scores
+from timbre.agreement import check_fits
 from timbre.answers import clip_probs
 from timbre.atomic import replacing, write_json
 from timbre.clips import SEEN, UNKNOWN, read_divided
@@ -26,8 +27,6 @@ from timbre.layers import Network
 from timbre.model_file import ModelCard, load_model
 from timbre.params import read_section
 from timbre.prediction import ask
-from timbre.problems import InputError
-from timbre.shards import read_index, shard_paths
 
 Metrics = dict[str, int | float]
 
@@ -96,24 +95,6 @@ def main(
     reliability.draw(before, after, reliability_png)
     write_predictions(told, card, predictions)
     print_summary(summary, confusion_png)
-
-
-def check_fits(
-    card: ModelCard, classes: list[str], model: Path, spectrograms: Path, labels: Path
-) -> None:
-    """Raise InputError if the model was trained on other classes or other features."""
-    problems = []
-    if card.classes != classes:
-        problems.append(f"{model}: was trained on other classes than {labels} holds: retrain")
-    features = read_index(shard_paths(spectrograms)[0]).attributes
-    names = sorted({*features, *card.features})
-    if other := [name for name in names if features.get(name) != card.features.get(name)]:
-        problems.append(
-            f"{model}: was trained on other features than {spectrograms} holds "
-            f"({', '.join(other)}): retrain"
-        )
-    if problems:
-        raise InputError(problems)
 
 
 def tell(

@@ -5,7 +5,6 @@ python -m stages.report models/timbre.safetensors metrics/split.json metrics/tes
     plots/report.png
 """
 
-import json
 from pathlib import Path
 
 from timbre import command, model_card, report
@@ -24,7 +23,7 @@ def main(
 ) -> None:
     """Write the page with its picture, and the card, from the metrics and the model."""
     facts = model_card.read_facts(model)
-    metrics = [read_metrics(path) for path in (split, test, robustness)]
+    metrics = [report.read_metrics(path) for path in (split, test, robustness)]
     try:
         found, text = report.measures(*metrics), report.markdown(*metrics)
         doubts = report.doubts(*metrics)
@@ -43,15 +42,6 @@ def main(
         f"report: {page}: {len(found)} measures, {len(doubts)} doubts; picture in {report_png}, "
         f"model card in {card}"
     )
-
-
-def read_metrics(path: Path) -> report.Metrics:
-    """Read one metrics file; raises InputError if it cannot be read."""
-    try:
-        found: report.Metrics = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read ({error}): run dvc repro") from None
-    return found
 
 
 if __name__ == "__main__":

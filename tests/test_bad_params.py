@@ -14,6 +14,7 @@ from stages import (
     evaluate,
     extract_conditions,
     extract_spectrograms,
+    inspect_clips,
     split,
     train_cnn,
 )
@@ -28,6 +29,7 @@ STAGES: dict[str, Callable[..., None]] = {
     "train": train_cnn.main,
     "evaluate": evaluate.main,
     "robustness": extract_conditions.main,
+    "inspect": inspect_clips.main,
 }
 WHOLE, NUMBER = "Input should be a valid integer", "Input should be a valid number"
 
@@ -111,6 +113,11 @@ BAD = [
     Bad("robustness.conditions", "clean", "Input should be a valid list (got 'clean')"),
     Bad("robustness.conditions", "[dirty]", "'dirty'"),
     Bad("robustness.max_clips", "-1", "Input should be greater than or equal to 0 (got -1)"),
+    Bad("inspect.max_clips", "0", "Input should be greater than or equal to 1 (got 0)"),
+    Bad("inspect.unsure_below", "60", "Input should be less than or equal to 1 (got 60)"),
+    Bad("inspect.neighbours", "10", "Input should be less than or equal to 9 (got 10)"),
+    Bad("inspect.max_seconds", "0", "Input should be greater than 0 (got 0)"),
+    Bad("inspect.max_mb", "-1", "Input should be greater than or equal to 0 (got -1)"),
     Bad("robustness.seed", "1.5", f"{WHOLE}, got a number with a fractional part (got 1.5)"),
 ]
 IMPOSSIBLE = [

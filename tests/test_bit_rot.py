@@ -34,6 +34,8 @@ READ_BY = {
     "metrics/split.json": "report",
     "metrics/test.json": "report",
     "metrics/robustness.json": "report",
+    "plots/learning_curves.csv": "inspect_clips",
+    "plots/reliability.csv": "inspect_clips",
 }
 
 

@@ -241,9 +241,11 @@ def test_no_colour_is_printed_even_on_a_terminal(command: list[str], tmp_path: P
     assert b"\x1b" not in shown
 
 
-@pytest.mark.parametrize("command", [[], ["predict"], ["export"], ["index"], ["check"], ["doctor"]])
+@pytest.mark.parametrize(
+    "command", [[], ["predict"], ["serve"], ["export"], ["demo"], ["index"], ["check"], ["doctor"]]
+)
 def test_help_has_examples_and_imports_nothing_slow(command: list[str]) -> None:
-    slow = "torch numpy pandas pydantic yaml dvc soundfile"
+    slow = "torch numpy pandas pydantic yaml dvc soundfile starlette uvicorn"
     code = (
         f"import sys; from timbre.cli import main; code = main({[*command, '--help']!r}); "
         f"print(code, sys.modules.keys() & set({slow.split()!r}))"

@@ -171,3 +171,12 @@ def test_the_picture_names_both_splits_the_best_epoch_and_overfitting() -> None:
         assert axes.get_xlabel() == "epoch"
         ticks = axes.get_xticks()
         assert np.array_equal(ticks, ticks.round())
+
+
+def test_curves_that_are_missing_or_no_text_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    with pytest.raises(InputError, match=r"c\.csv: cannot be read \(.*run dvc repro"):
+        curves.read_csv(path)
+    path.write_bytes(b"\xff\xfe\0")
+    with pytest.raises(InputError, match=r"c\.csv: cannot be read \(.*run dvc repro"):
+        curves.read_csv(path)

@@ -50,7 +50,7 @@ def ask(opened: Desk, *tasks: str) -> list[object]:
     """Return what is said of each task, asked at once; refusals as they are."""
 
     async def all_of_them() -> list[object]:
-        return await asyncio.gather(*map(opened.ask, tasks), return_exceptions=True)
+        return list(await asyncio.gather(*map(opened.ask, tasks), return_exceptions=True))
 
     return asyncio.run(all_of_them())
 
@@ -163,8 +163,7 @@ def test_workers_end_with_the_desk_whatever_they_are_at(tmp_path: Path) -> None:
         waiting = asyncio.ensure_future(opened.ask("sleep 60"))
         await asyncio.sleep(0.3)
         opened.close()
-        (said,) = await asyncio.gather(waiting, return_exceptions=True)
-        return said
+        return (await asyncio.gather(waiting, return_exceptions=True))[0]
 
     with desk(tmp_path) as opened:
         (number,) = ask(opened, "who")

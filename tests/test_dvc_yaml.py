@@ -18,6 +18,8 @@ DEMO: dict[str, Any] = yaml.safe_load((ROOT / "data/dvc.yaml").read_text())
 STAGES: dict[str, dict[str, Any]] = {**DEMO["stages"], **PIPELINE["stages"]}
 PARAMS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "params.yaml").read_text())
 
+PAGES = "timbre/pages"  # what modules read of their own package
+
 each_stage = pytest.mark.parametrize("name", STAGES)
 
 
@@ -51,6 +53,17 @@ def closure(path: Path) -> set[Path]:
     return found
 
 
+def pages_of(path: Path) -> set[Path]:
+    """The files of timbre/pages that `path`, or a module that it imports, names."""
+    named = {
+        node.value
+        for module in closure(path)
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    return {page for page in (ROOT / PAGES).iterdir() if page.name in named}
+
+
 def paths_of(entries: list[Any]) -> list[str]:
     return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
 
@@ -70,11 +83,21 @@ def sections_of(name: str) -> list[type[Section]]:
     return sorted(found, key=lambda model: model.__module__ != module.__name__)
 
 
+def is_code(dep: str) -> bool:
+    return dep.endswith(".py") or dep.startswith(f"{PAGES}/")
+
+
 @each_stage
 def test_python_dependencies_are_exactly_the_import_closure(name: str) -> None:
-    listed = [dep for dep in STAGES[name]["deps"] if dep.endswith(".py")]
-    needed = sorted(str(path.relative_to(ROOT)) for path in closure(ROOT / f"stages/{name}.py"))
+    listed = [dep for dep in STAGES[name]["deps"] if is_code(dep)]
+    script = ROOT / f"stages/{name}.py"
+    needed = sorted(str(path.relative_to(ROOT)) for path in closure(script) | pages_of(script))
     assert listed == needed
+
+
+def test_every_page_is_some_stages() -> None:
+    used = {page for stage in STAGES for page in pages_of(ROOT / f"stages/{stage}.py")}
+    assert used == set((ROOT / PAGES).iterdir())
 
 
 def test_no_import_is_relative() -> None:
@@ -131,7 +154,7 @@ def test_paths_in_the_command_are_exactly_dependencies_and_outputs(name: str) ->
     stage = STAGES[name]
     words = shlex.split(stage["cmd"])
     assert words[:3] == ["python", "-m", f"stages.{name}"]
-    data = [dep for dep in stage.get("deps", []) if not dep.endswith(".py")]
+    data = [dep for dep in stage.get("deps", []) if not is_code(dep)]
     named = [re.sub(r"^params:(.+)$", r"${\1}", word) for word in words[3:]]
     assert sorted(named) == sorted(data + stage_paths(stage, "outs", "metrics", "plots"))
 

@@ -79,7 +79,7 @@ def test_names_that_are_allowed_are_known() -> None:
 def test_for_other_machines_any_name_will_do_unless_some_are_named() -> None:
     assert known_names("0.0.0.0", ()) is None  # noqa: S104 (nothing is bound)
     assert answer(None, host="lab-7.example")[0] == 200
-    assert known_names("192.0.2.7", ["demo.example"]) == {"demo.example"}
+    assert known_names("192.0.2.7", ["demo.example"]) == frozenset({"demo.example"})
 
 
 @pytest.mark.parametrize(

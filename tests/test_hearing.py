@@ -13,6 +13,7 @@ from sounds import encoded, flac_of, mp3_with_hole, mpeg4, noise, wav
 
 from timbre import hearing
 from timbre.answer_json import as_object
+from timbre.audio_header import read_header
 from timbre.hearing import Clip, hear
 from timbre.predict import Classifier
 from timbre.problems import InputError
@@ -91,7 +92,7 @@ def test_a_header_that_claims_too_little_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_wav(tmp_path / "clip.wav", 3.0)
-    honest = hearing.read_header(path)
+    honest = read_header(path)
     monkeypatch.setattr(hearing, "read_header", lambda _: honest._replace(n_samples=8))
     with pytest.raises(RefusedError, match="lasts more than 2 s"):
         hearing.bounded(path, 8000, 2.0)

@@ -1,242 +1,119 @@
-"""The page in a real browser: what it shows is what the model says."""
-
 import re
-from collections.abc import Iterator
-from dataclasses import replace
+import tomllib
+from itertools import product
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
-from browser import chromium_page
-from playwright.sync_api import ConsoleMessage, Page, expect
-from serving import WAIT_SECONDS, Served, served
-from small_model import Trained
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import UndefinedError
 
-from timbre.model_file import load_model, save_model
-from timbre.predict import Classifier
+from timbre import page
+from timbre.page import FOLDER, digest, render, with_code
 
-__all__ = ["chromium_page"]  # the fixture
-pytestmark = pytest.mark.browser
-
-ARABIC = {"high": "الحصري", "low": "عبد الباسط (ورش)", "middle": "<b>middle</b>"}
-WAIT = 1000 * WAIT_SECONDS
-
-
-@pytest.fixture(scope="module")
-def arabic(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the model with names of classes that a page may get wrong."""
-    network, card = load_model(trained.model)
-    path = tmp_path_factory.mktemp("model") / "m.safetensors"
-    save_model(path, network, replace(card, classes=[ARABIC[name] for name in card.classes]))
-    return path
-
-
-@pytest.fixture(scope="module")
-def server(arabic: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Return a running server."""
-    with served(arabic, tmp_path_factory.mktemp("serve"), "--max-mb", "1") as running:
-        yield running
+ROOT = Path(__file__).resolve().parents[1]
+CSS = (FOLDER / "report.css").read_text(encoding="utf-8")
+ENOUGH = 4.5  # contrast of text and what lies behind it: WCAG 2.2, level AA
+WRITTEN = [
+    *product(("text", "faint", "accent"), ("ground", "raised")),
+    *product(("wrong", "unsure", "unknown", "good"), ("raised",)),
+    *(("on-pale", f"{kind}{n}") for kind in ("hit", "miss") for n in (0, 1, 2)),
+    *(("on-deep", f"{kind}{n}") for kind in ("hit", "miss") for n in (3, 4, 5)),
+    ("wrong", "ground"),
+]
 
 
 @pytest.fixture
-def page(server: Served, chromium_page: Page) -> Iterator[Page]:
-    """Return the page; in the end nothing may have gone wrong that was not provoked."""
-    wrong: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        # The browser itself tells of every refusal; that the page shows it is tested.
-        provoked = any(text in message.text for text in ("status of 400", "CONNECTION_REFUSED"))
-        if message.type in ("error", "warning") and not provoked:
-            wrong.append(message.text)
-
-    chromium_page.on("console", note)
-    chromium_page.on("pageerror", lambda error: wrong.append(str(error)))
-    chromium_page.on("request", lambda request: allowed(request.url, server.url, wrong))
-    chromium_page.set_default_timeout(WAIT)
-    chromium_page.goto(server.url)
-    expect(chromium_page.locator("#facts dt").first).to_be_attached(timeout=WAIT)
-    yield chromium_page
-    assert wrong == []
-
-
-def allowed(url: str, own: str, wrong: list[str]) -> None:
-    if not url.startswith((f"{own}/", "blob:")):
-        wrong.append(f"asked {url}")
-
-
-def give(page: Page, path: Path) -> None:
-    page.set_input_files("#file", path)
-    expect(page.locator("#result")).to_be_visible(timeout=WAIT)
-
-
-def shown(page: Page) -> tuple[str, list[tuple[str, str]]]:
-    """Return the verdict, and the bars as names and shares."""
-    names = page.locator("#likeliest .name").all_inner_texts()
-    shares = page.locator("#likeliest .share").all_inner_texts()
-    return page.inner_text("#verdict"), list(zip(names, shares, strict=True))
-
-
-def test_the_answer_is_that_of_the_command_line(page: Page, arabic: Path, trained: Trained) -> None:
-    classifier = Classifier.load(arabic)
-    for path in (trained.clips[0], trained.clips[4]):
-        answer = classifier.answer(path)
-        give(page, path)
-        verdict, bars = shown(page)
-        begins = "Sounds like" if answer.is_known else "Unknown; most like"
-        assert verdict == f"{begins} {answer.likeliest}"
-        order = np.argsort(-answer.probs)
-        assert bars == [(classifier.classes[n], f"{100 * answer.probs[n]:.1f} %") for n in order]
-        assert page.inner_text("#status") == path.name
-
-
-def test_the_timeline_is_that_of_the_command_line_and_plays(
-    page: Page, arabic: Path, tmp_path: Path
-) -> None:
-    rate = 8000
-    tones = [np.sin(2 * np.pi * hz * np.arange(2 * rate) / rate) for hz in (300, 2700)]
-    clip = np.concatenate([*tones, np.random.default_rng(0).normal(0, 0.3, rate)])
-    soundfile.write(tmp_path / "clip.wav", 0.3 * clip, rate, subtype="PCM_16")
-    segments = Classifier.load(arabic).timeline(tmp_path / "clip.wav")
-    assert len(segments) > 1
-    give(page, tmp_path / "clip.wav")
-    assert page.locator("#timeline button").all_inner_texts() == [s.label for s in segments]
-    last = page.locator("#timeline button").last
-    last.focus()
-    page.keyboard.press("Enter")
-    page.wait_for_function(
-        f"document.getElementById('player').currentTime >= {segments[-1].start - 0.01}"
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small template with its style and script."""
+    (tmp_path / "a.css").write_text("b > i { color: red }\n")
+    (tmp_path / "a.js").write_text('"use strict"; 1 < 2 && "x";\n')
+    (tmp_path / "a.html").write_text(
+        '<meta content="{{ policy }}"><style>{{ css }}</style>'
+        '<p title="{{ told }}">{{ told }}</p><script>{{ js }}</script>'
     )
-    heights = "document.getElementById('spectrogram').height"
-    assert page.evaluate(heights) == 16
+    monkeypatch.setattr(page, "FOLDER", tmp_path)
+    return tmp_path
 
 
-def test_what_is_unknown_is_said_plainly(page: Page, arabic: Path, tmp_path: Path) -> None:
-    classifier = Classifier.load(arabic)
-    for seed in range(50):
-        noise = np.random.default_rng(seed).normal(0, 0.1 + 0.01 * seed, 8000)
-        path = tmp_path / f"{seed}.wav"
-        soundfile.write(path, np.cumsum(noise) * 0.01, 8000, subtype="FLOAT")
-        if not classifier.answer(path).is_known:
-            break
-    answer = classifier.answer(path)
-    assert not answer.is_known
-    give(page, path)
-    assert page.inner_text("#verdict") == f"Unknown; most like {answer.likeliest}"
-    assert "does not sound enough like any class" in page.inner_text("#meaning")
+def test_what_is_put_in_is_escaped_and_our_own_files_are_not(folder: Path) -> None:
+    text = render("a.html", "a.css", "a.js", told="\"'><script>alert(1)</script>&amp;")
+    assert text.count("<script>") == 1
+    told = "&#34;&#39;&gt;&lt;script&gt;alert(1)&lt;/script&gt;&amp;amp;"
+    assert f'<p title="{told}">{told}</p>' in text
+    assert '<script>"use strict"; 1 < 2 && "x";\n</script>' in text
+    assert "<style>b > i { color: red }\n</style>" in text
 
 
-def test_names_are_text_in_their_own_direction(page: Page, trained: Trained) -> None:
-    give(page, trained.clips[0])
-    assert page.locator("#result b").count() == 0
-    for name in page.locator("#likeliest .name").all():
-        direction = name.evaluate("element => getComputedStyle(element).direction")
-        arabic = re.search("[\u0600-\u06ff]", name.inner_text()) is not None
-        assert direction == ("rtl" if arabic else "ltr")
+def test_the_policy_names_the_very_style_and_script_of_the_page(folder: Path) -> None:
+    text = render("a.html", "a.css", "a.js", told="")
+    (policy,) = re.findall(r'<meta content="(.+?)">', text)
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.replace("&#39;", "'").split(";"))
+    assert rules["default-src"] == "'none'"
+    for tag in ("style", "script"):
+        (own,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        assert rules[f"{tag}-src"] == f"'{digest(own)}'"
+    assert {rules["img-src"], rules["media-src"]} == {"data:"}
 
 
-def test_a_bad_file_is_told_in_plain_words(page: Page, tmp_path: Path) -> None:
-    (tmp_path / "notes.wav").write_text("words")
-    page.set_input_files("#file", tmp_path / "notes.wav")
-    expect(page.locator("#problem")).to_have_text(
-        "notes.wav: This file is text, not audio.", timeout=WAIT
+def test_a_value_that_is_missing_is_our_mistake_and_no_empty_place(folder: Path) -> None:
+    with pytest.raises(UndefinedError):
+        render("a.html", "a.css", "a.js")
+
+
+def test_backticks_become_code_and_all_else_is_escaped() -> None:
+    assert with_code("`a<b>` costs 3 & more") == "<code>a&lt;b&gt;</code> costs 3 &amp; more"
+    assert with_code("one ` alone") == "one ` alone"
+
+
+@given(st.text(alphabet="<>&\"'`ab "))
+def test_no_line_of_text_makes_markup_of_its_own(text: str) -> None:
+    assert "<" not in with_code(text).replace("<code>", "").replace("</code>", "")
+
+
+def colours(block: str) -> dict[str, str]:
+    return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block))
+
+
+def themes() -> list[dict[str, str]]:
+    """Return the colours of the light theme and, twice, of the dark one."""
+    blocks = re.findall(r":root[^{]*\{([^}]*--ground[^}]*)\}", CSS.split("@media print")[0])
+    return [colours(block) for block in blocks]
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of #rrggbb, 0 black to 1 white (WCAG 2.2)."""
+    shares = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    red, green, blue = (
+        share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares
     )
-    expect(page.locator("#result")).to_be_hidden()
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def test_too_large_a_file_is_told_before_it_is_sent(page: Page, tmp_path: Path) -> None:
-    (tmp_path / "large.wav").write_bytes(bytes(1_200_000))
-    page.set_input_files("#file", tmp_path / "large.wav")
-    expect(page.locator("#problem")).to_have_text(
-        "large.wav: This clip has 1.2 MB, and the server takes 1 MB at most.", timeout=WAIT
-    )
+def contrast(one: str, other: str) -> float:
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
 
 
-def test_what_the_browser_alone_can_decode_is_converted(page: Page, tmp_path: Path) -> None:
-    """Two seconds of WebM, as Chromium records it, given as a file."""
-    recorded = page.evaluate(
-        """async () => {
-            const context = new AudioContext();
-            const tone = context.createOscillator();
-            const out = context.createMediaStreamDestination();
-            tone.connect(out);
-            tone.start();
-            const recorder = new MediaRecorder(out.stream);
-            const parts = [];
-            recorder.ondataavailable = (event) => parts.push(event.data);
-            recorder.start();
-            await new Promise((done) => setTimeout(done, 2000));
-            const stopped = new Promise((done) => { recorder.onstop = done; });
-            recorder.stop();
-            await stopped;
-            return [...new Uint8Array(await new Blob(parts).arrayBuffer())];
-        }"""
-    )
-    (tmp_path / "clip.webm").write_bytes(bytes(recorded))
-    give(page, tmp_path / "clip.webm")
-    assert shown(page)[0]
-    assert page.evaluate("document.getElementById('player').duration") == pytest.approx(2, abs=0.7)
+def test_the_dark_theme_is_the_same_whether_the_system_or_the_reader_asks_for_it() -> None:
+    light, by_system, by_reader = themes()
+    assert by_system == by_reader
+    assert light.keys() == by_system.keys()
 
 
-def test_a_recording_is_answered(page: Page) -> None:
-    page.click("#record")
-    expect(page.locator("#record")).to_have_text("Stop", timeout=WAIT)
-    expect(page.locator("#status")).to_have_text("Recording: 1 s", timeout=WAIT)
-    page.click("#record")
-    expect(page.locator("#result")).to_be_visible(timeout=WAIT)
-    assert page.inner_text("#status") == "Your recording"
-    assert page.inner_text("#record") == "Record"
-    assert page.inner_text("#seconds").split()[-2] >= "1.0"
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_all_that_is_written_can_be_read(theme: int) -> None:
+    found = themes()[theme]
+    pale = {pair: contrast(found[pair[0]], found[pair[1]]) for pair in WRITTEN}
+    assert {pair: value for pair, value in pale.items() if value < ENOUGH} == {}
 
 
-def test_without_a_microphone_the_reason_is_told(page: Page) -> None:
-    page.evaluate(
-        "navigator.mediaDevices.getUserMedia = () => "
-        "Promise.reject(new DOMException('', 'NotFoundError'))"
-    )
-    page.click("#record")
-    expect(page.locator("#problem")).to_have_text(
-        "This computer has no microphone that the browser can use."
-    )
+def test_black_on_white_has_the_highest_contrast() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
 
 
-def test_a_dropped_file_is_taken(page: Page, trained: Trained) -> None:
-    content = list(trained.clips[0].read_bytes())
-    page.evaluate(
-        """(content) => {
-            const files = new DataTransfer();
-            files.items.add(new File([new Uint8Array(content)], "dropped.wav"));
-            const drop = { dataTransfer: files, cancelable: true };
-            document.dispatchEvent(new DragEvent("drop", drop));
-        }""",
-        content,
-    )
-    expect(page.locator("#result")).to_be_visible(timeout=WAIT)
-    assert page.inner_text("#status") == "dropped.wav"
-
-
-@pytest.mark.parametrize("width", [320, 390, 1000])
-def test_nothing_is_wider_than_the_screen(page: Page, trained: Trained, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 800})
-    give(page, trained.clips[0])
-    for summary in page.locator("summary").all():
-        if summary.is_visible():
-            summary.click()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-def test_all_can_be_reached_by_the_keyboard(page: Page, trained: Trained) -> None:
-    give(page, trained.clips[0])
-    page.evaluate("document.activeElement.blur()")
-    reached = set()
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
-    assert {"file", "record", "player", "BUTTON", "SUMMARY"} <= reached
-
-
-def test_a_server_that_has_gone_is_told(page: Page, trained: Trained) -> None:
-    page.route("**/api/predict*", lambda route: route.abort("connectionrefused"))
-    page.set_input_files("#file", trained.clips[0])
-    expect(page.locator("#problem")).to_contain_text("The server does not answer.", timeout=WAIT)
-    page.unroute("**/api/predict*")
+def test_an_installed_package_has_the_pages_too() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["timbre"]
+    packed = {path for pattern in patterns for path in (ROOT / "timbre").glob(pattern)}
+    assert set(FOLDER.iterdir()) <= packed

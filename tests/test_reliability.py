@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
+from timbre.problems import InputError
 from timbre.reliability import (
     N_BINS,
     bins,
     draw,
     expected_calibration_error,
+    read_rows,
     rows,
     write_rows,
 )
@@ -106,3 +108,16 @@ def test_equal_input_gives_an_equal_picture_and_other_input_another(tmp_path: Pa
     pictures = [(tmp_path / name).read_bytes() for name in "abc"]
     assert pictures[0].startswith(b"\x89PNG")
     assert pictures[0] == pictures[1] != pictures[2]
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    found = bins(np.array([0.3, 0.9, 0.95]), np.array([True, False, True]))
+    write_rows(rows(found, found), tmp_path / "r.csv")
+    pd.testing.assert_frame_equal(
+        read_rows(tmp_path / "r.csv")[[*found.columns]], found.astype(float).round(6)
+    )
+
+
+def test_a_table_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"r\.csv: cannot be used \(No such file .*dvc repro"):
+        read_rows(tmp_path / "r.csv")

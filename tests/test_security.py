@@ -54,7 +54,7 @@ def test_no_shell_reads_a_name_in_any_stage(finished: Clone, tmp_path: Path) -> 
         }
     )
     output = clone.dvc("repro")
-    assert len(ran(output)) == 9  # all but the demo
+    assert len(ran(output)) == 10  # all but the demo
     harm = [path for path in files_below(tmp_path) if path.name == "harm"]
     assert harm == []
     told = pd.read_csv(clone.folder / "data" / "predictions.csv", dtype=str)

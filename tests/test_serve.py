@@ -17,8 +17,10 @@ from timbre.problems import InputError
 from timbre.server import address, listen, opened_desk
 
 Captured = pytest.CaptureFixture[str]
+one_model = pytest.mark.parametrize("trained", ["first"], indirect=True)
 
 
+@one_model
 def test_ctrl_c_ends_it_with_0_and_leaves_nothing(trained: Trained, tmp_path: Path) -> None:
     with served(trained.model, tmp_path / "own") as running:
         assert running.ask("GET", "/health").status == 200
@@ -31,6 +33,7 @@ def test_ctrl_c_ends_it_with_0_and_leaves_nothing(trained: Trained, tmp_path: Pa
     assert not any(worker.is_running() for worker in workers)
 
 
+@one_model
 def test_sigterm_leaves_nothing_either(trained: Trained, tmp_path: Path) -> None:
     with served(trained.model, tmp_path / "own") as running:
         running.process.terminate()
@@ -39,6 +42,7 @@ def test_sigterm_leaves_nothing_either(trained: Trained, tmp_path: Path) -> None
     assert list((tmp_path / "own").iterdir()) == []
 
 
+@one_model
 def test_a_clip_that_is_worked_at_holds_no_end_up(trained: Trained, tmp_path: Path) -> None:
     with served(trained.model, tmp_path / "own") as running:
         (worker,) = running.workers()
@@ -60,6 +64,7 @@ def address_of(url: str) -> tuple[str, int]:
     return host, int(port)
 
 
+@one_model
 def test_another_host_is_warned_of(trained: Trained, tmp_path: Path) -> None:
     with served(trained.model, tmp_path / "own", "--host", "0.0.0.0") as running:  # noqa: S104
         running.process.send_signal(signal.SIGINT)
@@ -69,6 +74,7 @@ def test_another_host_is_warned_of(trained: Trained, tmp_path: Path) -> None:
     )
 
 
+@one_model
 def test_a_port_in_use_is_one_line_with_the_way_out(trained: Trained, capsys: Captured) -> None:
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
@@ -140,6 +146,7 @@ def test_an_address_of_ipv6_is_written_in_brackets() -> None:
         assert address(listening) == f"http://[::1]:{listening.getsockname()[1]}"
 
 
+@one_model
 def test_a_model_that_is_replaced_changes_no_answer(trained: Trained, tmp_path: Path) -> None:
     model = tmp_path / "m.safetensors"
     model.write_bytes(trained.model.read_bytes())

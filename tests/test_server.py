@@ -226,10 +226,14 @@ def test_a_mistake_of_ours_is_told_without_a_traceback(tmp_path: Path) -> None:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     app = build_app(Broken(), {}, tmp_path, Limits(1, 1), None)  # type: ignore[arg-type]
-    scope = {"type": "http", "method": "POST", "path": "/api/predict", "headers": []}
-    scope |= {"query_string": b"", "http_version": "1.1", "root_path": "", "scheme": "http"}
+    scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/api/predict"}
+    scope |= {"headers": [], "query_string": b"", "root_path": ""}
+
+    async def ask() -> None:
+        await app(scope, receive, send)
+
     with pytest.raises(ZeroDivisionError):  # for the log
-        asyncio.run(app(scope, receive, send))
+        asyncio.run(ask())
     assert sent[0]["status"] == 500
     assert json.loads(sent[1]["body"])["error"]["code"] == "mistake"
     assert b"secret" not in sent[1]["body"]

@@ -20,8 +20,7 @@ from timbre.commands.serve import serve
 from timbre.problems import InputError
 
 INTERRUPTED = 130  # the shell's exit code for SIGINT
-# As `timbre --help` lists them.
-COMMANDS = (predict, serve, export, demo, index, check, gate, doctor)
+COMMANDS = (predict, serve, export, demo, index, check, gate, doctor)  # as --help lists them
 
 
 class InOrder(click.Group):

@@ -58,9 +58,13 @@ def write_csv(epochs: Sequence[Epoch], path: Path) -> None:
 def read_csv(path: Path) -> list[Epoch]:
     """Read what `write_csv` wrote.
 
-    Raises InputError with one line for every row that is not six numbers, the first a whole one.
+    Raises InputError if it cannot be read, or with one line for every row that is not six numbers,
+    the first a whole one.
     """
-    rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+    try:
+        rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read ({error}): run dvc repro") from None
     if not rows or tuple(rows[0]) != COLUMNS:
         found = ",".join(rows[0]) if rows else "nothing"
         raise InputError(f"{path}: columns {found}, expected {','.join(COLUMNS)}")

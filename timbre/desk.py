@@ -79,7 +79,7 @@ class Desk:
         """End the workers, whatever they are at."""
         self._closed = True
         for worker in self._workers:
-            worker.end()
+            _end(worker)
 
     def _new(self, place: int) -> Worker:
         work, context, folder = self._arguments
@@ -92,7 +92,6 @@ class Desk:
             try:
                 answer = _answer(self._workers[place], number, task, seconds)
             except TimeoutError:
-                self._workers[place].process.kill()  # what is stopped heeds no other signal
                 self._replace(place)
                 told = f"This file keeps its decoder busy for more than {seconds:g} s."
                 raise RefusedError(400, "too_slow", told) from None
@@ -106,7 +105,7 @@ class Desk:
         """End a worker if it has not ended; return its exit code."""
         if self._closed:
             raise RefusedError(503, "ending", "The server is ending.")
-        code = self._workers[place].end()
+        code = _end(self._workers[place])
         self._workers[place] = self._new(place)
         return code
 
@@ -123,3 +122,9 @@ def _answer(
     if not there:
         raise TimeoutError
     return worker.answer()
+
+
+def _end(worker: Worker) -> int:
+    """End a worker even if it is stopped, which heeds no other signal; return its exit code."""
+    worker.process.kill()
+    return worker.end()

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from timbre.atomic import replacing
+from timbre.problems import InputError
 
 N_BINS = 15
 CLAIM_COLOUR, BAR_COLOUR = "#c53030", "#2b6cb0"
@@ -59,6 +60,21 @@ def write_rows(table: pd.DataFrame, path: Path) -> None:
     """Write the table of `rows` as CSV; a bin without clips has empty cells."""
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """Read what `write_rows` wrote. Raises InputError if it is missing or no such table."""
+    columns = [*bins(np.zeros(0), np.zeros(0, np.bool_)).columns]
+    try:
+        table = pd.read_csv(path, encoding="utf-8").astype(np.float64)
+        if missing := [name for name in columns if name not in table]:
+            raise ValueError(f"it has no column {missing[0]}")
+        if ((table["n_clips"] > 0) & table[columns].isna().any(axis=1)).any():
+            raise ValueError("a bin with clips has empty cells")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be used ({reason}): run `dvc repro`") from None
+    return table
 
 
 def draw(uncalibrated: pd.DataFrame, calibrated: pd.DataFrame, path: Path) -> None:

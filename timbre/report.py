@@ -1,6 +1,7 @@
 """What a model knows, all on one page: the flattering number beside those that do not flatter."""
 
 import csv
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from timbre.atomic import replacing
+from timbre.problems import InputError
 
 Metrics = Mapping[str, Any]  # the content of a metrics file
 
@@ -31,6 +33,15 @@ class Measure:
     high: float | None
     meaning: str
     colour: str
+
+
+def read_metrics(path: Path) -> Metrics:
+    """Read one metrics file; raises InputError if it cannot be read."""
+    try:
+        found: Metrics = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read ({error}): run dvc repro") from None
+    return found
 
 
 def measures(split: Metrics, test: Metrics, robustness: Metrics) -> list[Measure]:

@@ -80,7 +80,7 @@ def find_table(root: Path, name: str = "") -> Path:
         others = ", ".join(sorted(path.name for path in root.glob("*.csv"))) or "no other CSV file"
         raise InputError(
             f"{root}: {names[0]} is missing (there is {others}); from a folder per class, "
-            f"`python -m timbre.index {root}` makes one"
+            f"`timbre index {root}` makes one"
         )
     return found[0]
 

@@ -67,10 +67,11 @@ def serve(
     try:
         from timbre import server
     except ImportError as error:
-        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
+        package = (error.name or "").partition(".")[0]
+        if package not in ("starlette", "uvicorn"):
             raise
         raise InputError(
-            f"timbre serve needs a package that is not there ({error.name}): "
+            f"timbre serve needs a package that is not there ({package}): "
             "pip install starlette uvicorn"
         ) from None
     from timbre.guard import is_loopback, known_names
