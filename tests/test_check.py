@@ -334,6 +334,27 @@ def test_a_torn_group_is_counted_on_each_side(tmp_path: Path, check: Check) -> N
     assert told(check(corpus.root))["leak_groups"] == [("", "group 'g0': 1 in test, 2 in train")]
 
 
+def test_an_official_cross_validation_is_a_split_like_any_other(
+    tmp_path: Path, check: Check
+) -> None:
+    corpus = Corpus(tmp_path, split=True)
+    corpus.header[3] = "Fold"
+    for number, row in enumerate(corpus.rows):
+        row[3] = str(number % 6 // 2 + 1)
+    corpus.write()
+    assert told(check(corpus.root)) == {}
+    corpus.rows[0][3] = "2"
+    corpus.write()
+    torn = [("", "group 'g0': 1 in 1, 1 in 2")]
+    assert told(check(corpus.root)) == {"leak_groups": torn}
+    for row in corpus.rows:
+        row[3] = row[3] if row[1] == "cat" else "1"
+    corpus.write()
+    assert "class 'dog' (6 clips in 6 groups) has no clip in fold 1 and fold 2" in str(
+        told(check(corpus.root))["column"]
+    )
+
+
 def test_a_table_may_be_named_and_its_paths_may_start_elsewhere(
     tmp_path: Path, check: Check
 ) -> None:

@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from timbre.places import Finder
 from timbre.problems import InputError
-from timbre.table import HEADERS, Examined, Table, capped, without_problems
+from timbre.table import Examined, Table, capped, without_problems
+from timbre.table_cells import HEADERS
 
 N_THREADS = 8  # keeps a disk or a network folder busy; more would wait for each other
 MAX_NAMED = 5  # examples in one line

@@ -11,7 +11,7 @@ from timbre.corpus import rare_classes
 from timbre.findings import Finding, finding
 from timbre.giveaway import Giveaway
 from timbre.problems import InputError
-from timbre.splits import Method, split_clips
+from timbre.splits import Method, fold_clips, split_clips
 
 FRACTIONS = (0.7, 0.15, 0.15)  # of split in params.yaml
 SEED = 0  # the same
@@ -119,7 +119,11 @@ def _split_problems(clips: pd.DataFrame, method: Method) -> Sequence[str]:
 
 def _split(clips: pd.DataFrame, method: Method) -> "pd.Series[str]":
     targets = clips.assign(target=pd.factorize(clips["label"], sort=True)[0])
-    return pd.Series(split_clips(targets, method, FRACTIONS, SEED), index=clips.index)
+    if method == "column" and clips["split"].str.isdecimal().all():
+        splits = fold_clips(targets, method, clips["split"].nunique(), 0, SEED)
+    else:
+        splits = split_clips(targets, method, FRACTIONS, SEED)
+    return pd.Series(splits, index=clips.index)
 
 
 def _parts(splits: "pd.Series[str]") -> str:

@@ -1,6 +1,5 @@
 """The user's table: filespaths.csv as rows of text, whatever program wrote it."""
 
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,25 +8,20 @@ from typing import NamedTuple
 import pandas as pd
 
 from timbre.problems import InputError
+from timbre.table_cells import (
+    HEADERS,
+    REQUIRED,
+    are_usable,
+    empty_cells,
+    odd_cells,
+    read_split,
+    unknown_splits,
+)
 from timbre.table_text import read_text, records
 
 TABLE_NAMES = ("filespaths.csv", "files_paths.csv")
-HEADERS = {"file_path": "FilePath", "label": "Class", "group": "Group", "split": "Split"}
-FOLD = r"\d{1,4}"  # longer is no fold's number, and Python refuses to read the longest
 OTHER_HEADERS = {"fold": "split"}  # a fold is a split by another name
-REQUIRED = ("file_path", "label")
-SPLIT_WORDS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
 SEPARATORS = (",", ";", "\t")
-ODD_CELL = "[\r\0]"  # the CSV files between the stages cannot carry these
 MAX_LISTED = 50  # messages of one kind; beyond it a terminal hides the other kinds
 
 
@@ -116,11 +110,11 @@ def examine_text(text: str, path: Path) -> Examined:
     header = next(body, (0, []))[1]
     written, numbers, problems = _collect(body, len(header), _places(header, path))
     rows = _frame(written, numbers)
-    problems += [*_empty_cells(rows), *_odd_cells(rows), _unknown_splits(rows)]
+    problems += [*empty_cells(rows), *odd_cells(rows), unknown_splits(rows)]
     if rows.empty:
         problems.append([f"{path}: there is a header but no row below it"])
     warnings = _label_warnings(written["label"], rows["label"])
-    return Examined(rows[_is_usable(rows)], warnings, [kind for kind in problems if kind])
+    return Examined(rows[are_usable(rows)], warnings, [kind for kind in problems if kind])
 
 
 def _separator(text: str, path: Path) -> str:
@@ -197,49 +191,9 @@ def _frame(written: dict[str, list[str]], numbers: list[int]) -> pd.DataFrame:
         # By distinct value: a million rows hold few labels, and equal ones share one object.
         clean = {cell: unicodedata.normalize("NFC", cell.strip()) for cell in set(written[column])}
         if column == "split":
-            clean = {cell: _split(text) for cell, text in clean.items()}
+            clean = {cell: read_split(text) for cell, text in clean.items()}
         rows[column] = pd.Series([clean[cell] for cell in written[column]], dtype="str")
     return rows.assign(row=pd.Series(numbers, dtype="int64"))
-
-
-def _split(text: str) -> str:
-    """Return train, val, test, or a fold's number without leading zeros; else the text itself."""
-    return str(int(text)) if re.fullmatch(FOLD, text) else SPLIT_WORDS.get(text.casefold(), text)
-
-
-def _is_usable(rows: pd.DataFrame) -> "pd.Series[bool]":
-    usable = pd.Series(True, index=rows.index)
-    for column in HEADERS:
-        usable &= ~rows[column].str.contains(ODD_CELL, regex=True)
-        usable &= (rows[column].str.strip() != "") | (column not in REQUIRED)
-    return usable
-
-
-def _empty_cells(rows: pd.DataFrame) -> list[list[str]]:
-    problems = []
-    for column, name in HEADERS.items():
-        empty = rows[column].str.strip() == ""
-        if column in REQUIRED or not empty.all():
-            way_out = "" if column in REQUIRED else ": fill all cells of the column or none"
-            numbers = rows.loc[empty, "row"]
-            problems.append([f"row {number}: {name} is empty{way_out}" for number in numbers])
-    return problems
-
-
-def _odd_cells(rows: pd.DataFrame) -> list[list[str]]:
-    problems = []
-    for column, name in HEADERS.items():
-        numbers = rows.loc[rows[column].str.contains(ODD_CELL, regex=True), "row"]
-        problems.append([f"row {n}: {name} holds a carriage return or a NUL" for n in numbers])
-    return problems
-
-
-def _unknown_splits(rows: pd.DataFrame) -> list[str]:
-    unknown = rows[~rows["split"].isin(["", *SPLIT_WORDS]) & ~rows["split"].str.fullmatch(FOLD)]
-    return [
-        f"row {number}: Split {word!r} is unknown: write train, val or test, or a fold's number"
-        for number, word in zip(unknown["row"], unknown["split"], strict=True)
-    ]
 
 
 def _label_warnings(written: Sequence[str], labels: pd.Series) -> list[str]:
