@@ -192,11 +192,6 @@ def test_the_page_needs_nothing_from_elsewhere(server: Served) -> None:
         assert "//" not in "".join(line.partition("// ")[0] for line in text.splitlines())
 
 
-def test_all_files_of_the_page_are_named() -> None:
-    there = {path.name for path in (REPOSITORY / "timbre" / "pages").iterdir()}
-    assert there == {name for name, _ in PAGES.values()}
-
-
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
 def test_the_documented_lines_of_curl_work(server: Served, trained: Trained) -> None:
     page = (REPOSITORY / "docs" / "serve.md").read_text("utf-8")
