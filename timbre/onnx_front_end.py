@@ -1,7 +1,7 @@
 """The front end as an ONNX graph: from one window of a waveform to its log-mel.
 
 The spectrum is two small matrix products with a rotation between them, and not ONNX's operator
-STFT: runtimes are quick at products (docs/export.md has the times), on every device. A frame of
+STFT: runtimes are quicker at products (docs/export.md has the times). A frame of
 `A * B` samples is transformed as J. W. Cooley and J. W. Tukey, "An algorithm for the machine
 calculation of complex Fourier series", Mathematics of Computation 19, 1965, split it.
 """
