@@ -36,6 +36,7 @@ SUMMARY = (
     *("clean", "mean of the conditions", "worst usual condition", "calibration error"),
     "test clips taken for unknown",
 )
+ONE_GROUP = "clean, "  # before the name of a group
 KINDS = {"same_recording_reencoded": "re-encoded", "other_recording": "other recordings"}
 
 Run = dict[str, Any]  # fold, seed, and the measures by name
@@ -146,8 +147,16 @@ def measures(task: Task, folder: Path) -> dict[str, float]:
     conditions = {
         name: said["accuracy"] for name, said in robustness["conditions"].items() if name != "clean"
     }
+    found |= one_group(folder / "data" / "splits.csv", test["accuracy"])
     second = other_recordings(folder / "models" / "timbre.safetensors") if task.second else {}
     return found | conditions | second
+
+
+def one_group(splits: Path, accuracy: float) -> dict[str, float]:
+    """Name the accuracy after the group that was tested on, if it was one alone: a speaker."""
+    with splits.open(encoding="utf-8", newline="") as file:
+        groups = {row["group"] for row in csv.DictReader(file) if row["split"] == "test"}
+    return {f"{ONE_GROUP}{groups.pop()}": accuracy} if len(groups) == 1 else {}
 
 
 def other_recordings(model: Path) -> dict[str, float]:
@@ -182,7 +191,7 @@ def _place(name: str) -> tuple[int, str]:
     """Return where a measure stands: the summary first, other recordings, then the conditions."""
     if name in SUMMARY:
         return SUMMARY.index(name), ""
-    return len(SUMMARY) + (not name.startswith(tuple(KINDS.values()))), name
+    return len(SUMMARY) + (not name.startswith((ONE_GROUP, *KINDS.values()))), name
 
 
 def _row(task: Task, name: str, runs: Sequence[Run]) -> str:
