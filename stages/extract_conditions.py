@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 
-import scipy
 from pydantic import Field
 from tqdm import tqdm
 
@@ -151,7 +151,7 @@ def describe(
         "condition": condition.name,
         "condition_seed": seed,
         "condition_code": code.hexdigest(),
-        "scipy": scipy.__version__,
+        "scipy": metadata.version("scipy"),  # asked so, it is not imported
     }
     if condition.kind.needs_others:
         labels = [(clip.clip_id, clip.label) for clip in test]

@@ -31,3 +31,8 @@ def test_a_stage_imports_nothing_that_it_can_do_without(stage: str) -> None:
     assert {"stages", "timbre"} <= imported
     unwanted = imported & UNWANTED[stage]
     assert not unwanted
+
+
+def test_settings_are_read_without_a_look_for_plugins_in_all_packages() -> None:
+    code = "from importlib import metadata; metadata.distributions = None; import stages.split"
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)

@@ -1,6 +1,7 @@
 """One section of params.yaml as a checked, typed object."""
 
 import difflib
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,6 +9,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from timbre.problems import InputError
+
+# Its plugins would be looked for among all installed packages: a tenth of a stage's start.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 class Section(BaseModel):
