@@ -42,6 +42,35 @@ def test_a_clip_is_unknown_where_its_score_is_below_the_models_threshold(trained
         assert answer.label == (answer.likeliest if answer.is_known else "unknown")
 
 
+@pytest.mark.parametrize("n_together", [2, 32])
+def test_answers_for_many_files_are_those_for_each(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, n_together: int
+) -> None:
+    monkeypatch.setattr(predict, "CLIPS_AT_A_TIME", n_together)
+    classifier = Classifier.load(trained.model)
+    threshold = load_model(trained.model)[1].rejection.threshold
+    together = list(classifier.answers(iter(trained.clips)))
+    assert len(together) == len(trained.clips)
+    for path, answer in zip(trained.clips, together, strict=True):
+        alone = classifier.answer(path)
+        np.testing.assert_allclose(answer.probs, alone.probs, atol=1e-5, rtol=0)
+        assert answer.score == pytest.approx(alone.score, rel=1e-3, abs=1e-3)
+        assert answer.likeliest == alone.likeliest
+        # One clip's score is the threshold itself: rounding decides there.
+        if alone.score != pytest.approx(threshold, rel=1e-3, abs=1e-3):
+            assert answer.label == alone.label
+
+
+def test_the_files_before_an_unusable_one_are_answered(trained: Trained, tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"RIFF")
+    paths = [*trained.clips[:2], tmp_path / "bad.wav", *trained.clips[2:]]
+    answers = Classifier.load(trained.model).answers(paths)
+    assert len(list(itertools.islice(answers, 2))) == 2
+    with pytest.raises(InputError, match=r"bad\.wav"):
+        next(answers)
+    assert list(Classifier.load(trained.model).answers([])) == []
+
+
 @pytest.mark.parametrize(("threshold", "label"), [(-1e9, "likeliest"), (1e9, "unknown")])
 def test_a_threshold_that_all_or_none_reach_makes_all_or_none_known(
     trained: Trained, tmp_path: Path, threshold: float, label: str

@@ -9,7 +9,7 @@
 Imports nothing that is slow but torch: a program that asks once pays for each import.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -30,8 +30,10 @@ from timbre.model_file import ModelCard, load_model
 from timbre.problems import InputError
 from timbre.rejection import UNKNOWN
 from timbre.timeline import Segment, cells, merge
+from timbre.waveform_check import check_waveform
 from timbre.windows import stream_windows, window_starts
 
+CLIPS_AT_A_TIME = 32  # asked about together, where no more than a window is heard of each
 FEW_WINDOWS = 4  # so quickly answered by one thread that waking the others takes longer
 
 Probs = npt.NDArray[np.float64]
@@ -99,12 +101,27 @@ class Classifier:
 
         Raises InputError, which names the file, if it holds no usable audio.
         """
-        rate = self.features.front_end.sample_rate
-        try:
-            waveform = load(_existing(path), rate, self.features.heard_seconds())
-        except AudioError as error:
-            raise InputError(f"{path}: {error}") from None
-        return self._answer(waveform)
+        return self._answers([self._load(path)])[0]
+
+    def answers(self, paths: Iterable[Path]) -> Iterator[Answer]:
+        """Yield the answer for each audio file; the windows of many are asked about together.
+
+        Quicker than `answer` for each, and equal to it but for rounding. Raises InputError, which
+        names the file, at the first that holds no usable audio, after the answers for all before.
+        """
+        remaining = iter(paths)
+        n_together = 1 if self.features.heard_seconds() is None else CLIPS_AT_A_TIME
+        while some := list(islice(remaining, n_together)):
+            loaded, unusable = [], None
+            for path in some:
+                try:
+                    loaded.append(self._load(path))
+                except InputError as error:
+                    unusable = error
+                    break
+            yield from self._answers(loaded)
+            if unusable:
+                raise unusable
 
     def answer_of(self, waveform: Waveform, sample_rate: int) -> Answer:
         """Return the answer for a mono waveform `(n_samples,)`, full scale 1.
@@ -115,7 +132,8 @@ class Classifier:
         seconds = self.features.heard_seconds()
         heard = waveform if seconds is None else waveform[: round(seconds * sample_rate)]
         heard = np.ascontiguousarray(heard, np.float32)
-        return self._answer(resample(heard, sample_rate, self.features.front_end.sample_rate))
+        rate = self.features.front_end.sample_rate
+        return self._answers([resample(heard, sample_rate, rate)])[0]
 
     def hears_part_of(self, path: Path) -> bool:
         """Tell whether an audio file is longer than what `answer` hears of it."""
@@ -167,18 +185,48 @@ class Classifier:
             ]
         )
 
-    def _answer(self, waveform: Waveform) -> Answer:
-        clip, rejection = self._ask(waveform), self.card.rejection
-        probs, scores = clip.probs[0].astype(np.float64), rejection.scores(clip)
-        likeliest, is_known = self.classes[probs.argmax()], bool(rejection.accepts(scores)[0])
-        return Answer(likeliest, probs, float(scores[0]), is_known)
+    def _load(self, path: Path) -> Waveform:
+        rate = self.features.front_end.sample_rate
+        try:
+            return load(_existing(path), rate, self.features.heard_seconds())
+        except AudioError as error:
+            raise InputError(f"{path}: {error}") from None
 
-    def _ask(self, waveform: Waveform) -> ClipAnswers:
-        asked = [self._ask_some(log_mel) for log_mel in self.features.log_mels(waveform)]
-        logits, embeddings = zip(*asked, strict=True)
-        one_clip = np.zeros(sum(map(len, logits)), np.int64)
-        answers = Answers(np.concatenate(logits), np.concatenate(embeddings), one_clip)
+    def _answers(self, waveforms: Sequence[Waveform]) -> list[Answer]:
+        if not waveforms:
+            return []
+        clips, rejection = self._ask(waveforms), self.card.rejection
+        scores = rejection.scores(clips)
+        told = zip(clips.probs.astype(np.float64), scores, rejection.accepts(scores), strict=True)
+        return [
+            Answer(self.classes[probs.argmax()], probs, float(score), bool(is_known))
+            for probs, score, is_known in told
+        ]
+
+    def _ask(self, waveforms: Sequence[Waveform]) -> ClipAnswers:
+        asked, clip = [], []
+        for log_mel, numbers in self._blocks(waveforms):
+            asked.append(self._ask_some(log_mel))
+            clip += numbers
+        logits, embeddings = (np.concatenate(parts) for parts in zip(*asked, strict=True))
+        answers = Answers(logits, embeddings, np.array(clip, np.int64))
         return answers.of_clips(self.card.temperature)
+
+    def _blocks(
+        self, waveforms: Sequence[Waveform]
+    ) -> Iterator[tuple[npt.NDArray[np.float16], list[int]]]:
+        """Yield all windows, some at a time, and the number of the clip of each."""
+        waiting: list[npt.NDArray[np.float16]] = []
+        numbers: list[int] = []
+        for number, waveform in enumerate(waveforms):
+            for log_mel in self.features.log_mels(waveform):
+                waiting.append(log_mel)
+                numbers += [number] * len(log_mel)
+                if len(numbers) >= WINDOWS_AT_A_TIME:
+                    yield np.concatenate(waiting), numbers
+                    waiting, numbers = [], []
+        if waiting:
+            yield np.concatenate(waiting), numbers
 
     def _ask_some(self, log_mel: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
         with torch.inference_mode(), one_thread_for_few(len(log_mel)):
@@ -191,7 +239,7 @@ class Classifier:
     def _try_out(self) -> None:
         """Ask for a window of silence. Raises InputError if network and features disagree."""
         try:
-            self._ask(np.zeros(1, np.float32))
+            self._ask([np.zeros(1, np.float32)])
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"its network does not take its features ({reason})") from None
@@ -214,20 +262,6 @@ def _existing(path: Path) -> Path:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     return path
-
-
-def check_waveform(waveform: Waveform, sample_rate: int) -> None:
-    """Raise InputError for what is no mono waveform `(n_samples,)` of finite floats."""
-    if sample_rate < 1:
-        raise InputError(f"sample_rate: {sample_rate} Hz is impossible")
-    if waveform.ndim != 1:
-        raise InputError(f"waveform: of shape {waveform.shape}, not (n_samples,): mix it to mono")
-    if not np.issubdtype(waveform.dtype, np.floating):
-        raise InputError(f"waveform: of {waveform.dtype}, not float32: divide it by its full scale")
-    if not waveform.size:
-        raise InputError("waveform: holds no samples")
-    if not np.isfinite(waveform).all():
-        raise InputError("waveform: holds NaN or infinite samples")
 
 
 @contextmanager
