@@ -15,7 +15,7 @@ from timbre.audio import Waveform
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-FILES = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+RUNTIME = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 N_ROUNDS = 150
 ASK = """
 async ([model, samples, rounds]) => {
@@ -47,11 +47,9 @@ def milliseconds_in_browser(models: Mapping[str, Path], waveform: Waveform) -> d
     from playwright.sync_api import sync_playwright
 
     folder = next(iter(models.values())).parent
-    (folder / "ort").mkdir(exist_ok=True)
-    for name in FILES:
-        shutil.copy(Path(package) / name, folder / "ort")
+    bring_runtime(Path(package), folder)
     (folder / "index.html").write_text('<script src="ort/ort.wasm.min.js"></script>', "utf-8")
-    with _served(folder) as address, sync_playwright() as playwright:
+    with served(folder) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
         page.goto(address)
@@ -67,8 +65,16 @@ def _ask(page: "Page", samples: list[float], path: Path) -> float:
     return min(taken)
 
 
+def bring_runtime(package: Path, folder: Path) -> None:
+    """Copy what a page needs of onnxruntime-web into `folder`/ort; `package` is npm's `dist`."""
+    (folder / "ort").mkdir(exist_ok=True)
+    for name in RUNTIME:
+        shutil.copy(package / name, folder / "ort")
+
+
 @contextmanager
-def _served(folder: Path) -> Iterator[str]:
+def served(folder: Path) -> Iterator[str]:
+    """Serve the files of a folder on the loopback; give the address."""
     handler = functools.partial(_Quiet, directory=folder)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)

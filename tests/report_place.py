@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 import small_model
 import soundfile
 import yaml
+from commands import run
 from conftest import write_wav
 
-from stages import evaluate
+from stages import evaluate, inspect_clips
 from timbre import curves
 from timbre.clips import read_clips, write_splits
 from timbre.curves import Epoch
@@ -126,3 +128,13 @@ def make_place(folder: Path) -> Place:
     )
     evaluate.main(*(folder / name for name in names))
     return Place(folder)
+
+
+def finished_place(folder: Path) -> Place:
+    """A small pipeline with its page."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("TIMBRE_JOBS", "1")
+        place = make_place(folder)
+        assert run(inspect_clips.main, *place.arguments()).code == 0
+    return place

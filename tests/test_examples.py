@@ -1,13 +1,10 @@
 """The examples run where neither torch nor Timbre is, and answer as Timbre does."""
 
-import functools
 import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +15,7 @@ from browser import chromium_page  # noqa: F401 (a fixture)
 from onnx_models import noise
 from small_model import Trained
 
+from bench.browser import RUNTIME, bring_runtime, served
 from timbre.export import export_model
 from timbre.predict import Classifier
 
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PROGRAM = EXAMPLES / "onnx_python.py"
 # Of the npm package onnxruntime-web, as the page and docs/export.md name them.
-WEB_FILES = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 BAR_SHARES = (
     "[...document.querySelectorAll('.bar')].map("
     "bar => bar.offsetWidth / bar.parentElement.clientWidth)"
@@ -100,13 +97,6 @@ def test_the_python_example_says_what_another_rate_needs(folder: Path) -> None:
     assert err == f"error: inverted.flac: {wanted}\n"
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """A server of files that notes nothing."""
-
-    def log_message(self, *_: object) -> None:
-        """Note nothing."""
-
-
 @pytest.fixture
 def site(folder: Path, tmp_path: Path) -> Iterator[str]:
     """Serve the page, the model and onnxruntime-web on the loopback; skip without the package."""
@@ -115,16 +105,9 @@ def site(folder: Path, tmp_path: Path) -> Iterator[str]:
         pytest.skip("TIMBRE_ORT_WEB is not set: the folder dist of npm's onnxruntime-web")
     shutil.copy(EXAMPLES / "onnx_browser.html", tmp_path / "index.html")
     shutil.copy(folder / "timbre.onnx", tmp_path)
-    (tmp_path / "ort").mkdir()
-    for name in WEB_FILES:
-        shutil.copy(Path(package) / name, tmp_path / "ort")
-    handler = functools.partial(Quiet, directory=tmp_path)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+    bring_runtime(Path(package), tmp_path)
+    with served(tmp_path) as address:
+        yield address
 
 
 @pytest.mark.browser
@@ -180,6 +163,6 @@ def test_the_browser_example_says_what_it_cannot_hear(
 def test_the_page_and_the_docs_name_the_same_files() -> None:
     page = (EXAMPLES / "onnx_browser.html").read_text("utf-8")
     docs = (EXAMPLES.parent / "docs" / "export.md").read_text("utf-8")
-    for name in WEB_FILES:
+    for name in RUNTIME:
         assert name in page
         assert name in docs

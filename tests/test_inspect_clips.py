@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import soundfile
 from commands import Done, run
-from report_place import ARABIC, ATTRIBUTE, HOSTILE, Place, make_place, write_params
+from report_place import ARABIC, ATTRIBUTE, HOSTILE, Place, finished_place, write_params
 from test_dvc_yaml import PIPELINE, closure
 
 from stages import inspect_clips
@@ -59,13 +59,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A small pipeline with its page. Look, change nothing."""
-    folder = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("TIMBRE_JOBS", "1")
-        place = make_place(folder)
-        assert run(inspect_clips.main, *place.arguments()).code == 0
-    return place
+    return finished_place(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture

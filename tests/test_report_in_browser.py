@@ -4,15 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import run
-from report_place import HOSTILE, make_place
+from report_place import HOSTILE, finished_place
 
 pytest.importorskip("playwright", reason="drives the browser: pip install playwright")
 
 from browser import chromium_page  # noqa: F401
 from playwright.sync_api import Page
-
-from stages import inspect_clips
 
 pytestmark = pytest.mark.browser
 
@@ -23,13 +20,7 @@ PHONE = {"width": 360, "height": 740}
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a small pipeline."""
-    folder = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("TIMBRE_JOBS", "1")
-        place = make_place(folder)
-        assert run(inspect_clips.main, *place.arguments()).code == 0
-    return place.page
+    return finished_place(tmp_path_factory.mktemp("place")).page
 
 
 @pytest.fixture
