@@ -6,6 +6,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 import yaml
@@ -401,6 +402,17 @@ def test_a_clip_of_another_table_is_named() -> None:
     table.loc[0, "clip_id"] = "a/0 old.wav"
     write_splits(table, SPLITS)
     assert problems() == ["data/splits.csv: a/0 old.wav is not in data/clips.csv: run `dvc repro`"]
+
+
+@pytest.mark.parametrize("number", ["0", "", "many"])
+def test_a_length_that_is_none_is_named(number: str) -> None:
+    table = pd.read_csv(CLIPS, dtype=str, keep_default_na=False)
+    table["sample_rate"] = number
+    table.to_csv(CLIPS, index=False)
+    told = problems()
+    assert len(told) == 1
+    assert told[0].startswith("data/clips.csv: cannot be used (")
+    assert told[0].endswith("): run `dvc repro`, which makes it anew")
 
 
 def test_babble_without_anyone_to_babble_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class InputError(Exception):
@@ -21,3 +22,9 @@ class InputError(Exception):
         """Print a line for each problem to stderr."""
         for problem in self.problems:
             print(f"error: {problem}", file=sys.stderr)
+
+
+def unusable(table: Path, error: Exception) -> str:
+    """Say why a table that one stage wrote for another cannot be used, and the way out."""
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or "it is empty"
+    return f"{table}: cannot be used ({reason}): run `dvc repro`, which makes it anew"
