@@ -128,7 +128,8 @@ def training(
     network = default_network(folder, train, seed)
     n_classes = int(train.targets.max()) + 1
     changes = default_augmentation(folder)
-    return plan(settings, network, n_classes, train, val, device, precision, changes)
+    run = plan(settings, network, n_classes, train, val, device, precision, changes)
+    return replace(run, ramp_epochs=0)  # as most epochs are, not as the easy first ones
 
 
 def default_augmentation(folder: Path) -> "Augmentation":
@@ -143,7 +144,7 @@ def default_augmentation(folder: Path) -> "Augmentation":
 
 def without_changes(run: "Training") -> "Training":
     """Return the same training, of the same network, on windows as they are."""
-    from stages.train_cnn import IMITATIONS
+    from timbre.channel import IMITATIONS
 
     off: dict[str, Any] = dict.fromkeys(IMITATIONS, 0.0)
     return replace(

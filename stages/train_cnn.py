@@ -23,7 +23,7 @@ from torch import nn
 from timbre import command, curves
 from timbre.atomic import write_json
 from timbre.augmentation import Augmentation
-from timbre.channel import Channel
+from timbre.channel import IMITATIONS, Channel
 from timbre.clips import read_divided
 from timbre.confidence import measure_confidence
 from timbre.dataset import (
@@ -46,11 +46,6 @@ from timbre.trainer import Trainer, balanced_weights
 from timbre.training import Training
 
 STAGING = Path(".timbre/train_cnn")
-# Of other recordings, by timbre.channel.
-IMITATIONS = (
-    *("equalise_db", "noise", "babble", "reverb", "distortion", "gate", "band_limit"),
-    *("raise_floor", "crop", "speed"),
-)
 PICTURE_SECONDS = 10.0  # between two pictures: one takes a tenth of a second, an epoch maybe one
 
 
@@ -89,6 +84,7 @@ class Train(Section):
     raise_floor: float = Field(ge=0, le=1)
     crop: float = Field(ge=0, le=1)  # a shorter clip
     speed: float = Field(ge=0, le=0.5)  # farthest change of speed, as a share; 0: off
+    ramp: float = Field(ge=0, lt=1)  # share of the epochs in which all that grows to full strength
     seed: int = Field(ge=0)
     device: str = Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     precision: Literal["auto", "float32", "bfloat16"]
@@ -235,6 +231,7 @@ def plan(
             learning_rate, peak=params.lr, schedule=params.schedule, warmup=params.warmup
         ),
         augmentation=changes,
+        ramp_epochs=int(params.ramp * params.epochs),
     )
 
 

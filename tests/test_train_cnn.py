@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 from stages import evaluate, train_cnn
 from timbre import curves
 from timbre.answers import Answers
+from timbre.channel import IMITATIONS
 from timbre.clips import read_splits, write_splits
 from timbre.curves import Epoch
 from timbre.model_file import load_model
@@ -43,7 +44,8 @@ SMALL = {
     "batch_size": 8,
     "device": "cpu",
     # The classes here differ by one steady band, which is what these imitate or take away.
-    **dict.fromkeys((*train_cnn.IMITATIONS, "mask_bands", "mask_frames"), 0),
+    **dict.fromkeys((*IMITATIONS, "mask_bands", "mask_frames", "ramp"), 0),
+    "warmup": 0.05,
 }
 INPUTS = (Path("spectrograms"), Path("splits.csv"), Path("labels.json"))
 MODEL = Path("models/m.safetensors")

@@ -34,6 +34,7 @@ class Training:
     seed: int
     learning_rate: Callable[[float], float]  # of the share of all steps that is done
     augmentation: Augmentation
+    ramp_epochs: int  # in which what is imitated grows to its full strength, 0 in the first
     epochs: list[Epoch] = field(default_factory=list)
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
     warned: bool = False
@@ -66,8 +67,13 @@ class Training:
 
     @property
     def best_epoch(self) -> int:
-        """Return the number of the epoch with the lowest validation loss, 0 before the first."""
-        best = min(self.epochs, key=lambda epoch: epoch.val_loss, default=None)
+        """Return the number of the epoch with the lowest validation loss, 0 before the first.
+
+        One of the ramp is not kept for long: it may do best on validation, which is clean, and yet
+        know no other recordings.
+        """
+        candidates = self.epochs[self.ramp_epochs :] or self.epochs[-1:]
+        best = min(candidates, key=lambda epoch: epoch.val_loss, default=None)
         return best.epoch if best else 0
 
     def summary(self) -> dict[str, Any]:
@@ -88,7 +94,7 @@ class Training:
         """Train on each window once, in the order and with the changes of epoch `number`."""
         generator = seeded(self.seed, number)
         order = torch.randperm(len(self.train), generator=generator)
-        augment = self._augment(generator)
+        augment = self._augment(number, generator)
         return self.trainer.train(self._batches(order, bar), self._learning_rates(number), augment)
 
     def _run_epoch(self, bar: "tqdm[Never]") -> None:
@@ -110,18 +116,23 @@ class Training:
             yield log_mel, target
             bar.update(len(target))
 
-    def _augment(self, generator: torch.Generator) -> Augment:
+    def strength(self, number: int) -> float:
+        """Return how strongly epoch `number` imitates, as a share of the settings."""
+        return min(1.0, (number - 1) / self.ramp_epochs) if self.ramp_epochs else 1.0
+
+    def _augment(self, number: int, generator: torch.Generator) -> Augment:
         """Return the changes to the epoch's batches, in turn."""
         shape = self.train.table.shape
-        draws = self.augmentation.draw(len(self.train), *shape, generator)
-        field = self.augmentation.channel.draw_field(*shape, generator)
+        augmentation = self.augmentation.weakened(self.strength(number))
+        draws = augmentation.draw(len(self.train), *shape, generator)
+        field = augmentation.channel.draw_field(*shape, generator)
         field = field.to(self.trainer.device)
         starts = itertools.count(step=self.batch_size)
 
         def augment(windows: torch.Tensor, probs: torch.Tensor) -> Batch:
             start = next(starts)
             own = draws.of(slice(start, start + len(windows)))
-            return self.augmentation.apply(windows, probs, own, field)
+            return augmentation.apply(windows, probs, own, field)
 
         return augment
 
