@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
 import torch
 from pydantic import Field, StrictBool
 from torch import nn
@@ -26,13 +25,7 @@ from timbre.augmentation import Augmentation
 from timbre.channel import IMITATIONS, Channel
 from timbre.clips import read_divided
 from timbre.confidence import measure_confidence
-from timbre.dataset import (
-    SpectrogramDataset,
-    find_windows,
-    load_dataset,
-    map_dataset,
-    mean_and_std,
-)
+from timbre.dataset import SpectrogramDataset, mean_and_std
 from timbre.device import choose_device, choose_precision, room_told
 from timbre.fingerprint import fingerprint_of
 from timbre.handover import deliver
@@ -44,6 +37,7 @@ from timbre.schedule import learning_rate
 from timbre.shards import read_index, shard_paths
 from timbre.trainer import Trainer, balanced_weights
 from timbre.training import Training
+from timbre.training_data import open_splits
 
 STAGING = Path(".timbre/train_cnn")
 PICTURE_SECONDS = 10.0  # between two pictures: one takes a tenth of a second, an epoch maybe one
@@ -89,7 +83,7 @@ class Train(Section):
     device: str = Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     precision: Literal["auto", "float32", "bfloat16"]
     compile: StrictBool  # by torch.compile: a minute at the start, for long trainings on a GPU
-    memory_gb: float = Field(gt=0)  # a split larger than this is read from disk, batch by batch
+    memory_gb: float = Field(gt=0)  # for windows; splits that do not fit are streamed through it
 
 
 def main(
@@ -109,8 +103,7 @@ def main(
     shard = shard_paths(spectrograms)[0]
     features = read_index(shard).attributes
     table, classes = read_divided(splits, labels, ("train", "val"))
-    train = load_split(table, "train", spectrograms, params.memory_gb, device)
-    val = load_split(table, "val", spectrograms, params.memory_gb, device)
+    train, val = open_splits(table, spectrograms, params.memory_gb, params.batch_size, device)
     check_batch_size(params.batch_size, len(train))
     torch.manual_seed(params.seed)
     sizes = network_sizes(params, len(classes), train)
@@ -158,20 +151,6 @@ def draw_curves(training: Training, path: Path) -> None:
     """Draw the epochs so far."""
     overfitting = curves.overfitting_epoch(training.epochs)
     curves.draw(training.epochs, training.best_epoch, overfitting, path)
-
-
-def load_split(
-    splits: pd.DataFrame, name: str, spectrograms: Path, memory_gb: float, device: torch.device
-) -> SpectrogramDataset:
-    """Open one split's windows, and bring them to the device if they fit."""
-    own = splits[splits.split == name]
-    table = find_windows(spectrograms, own.clip_id.tolist())
-    targets = own.target.to_numpy()
-    if table.n_bytes() > memory_gb * 1e9:
-        return map_dataset(table, targets)
-    lower = f"lower it below {table.n_bytes() / 1e9:.3g}, and they are read from disk"
-    with room_told("train.memory_gb", device, f"the windows of split {name}", lower):
-        return load_dataset(table, targets, device)
 
 
 def network_sizes(params: Train, n_classes: int, train: SpectrogramDataset) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Never
@@ -93,9 +94,10 @@ class Training:
     def train_epoch(self, number: int, bar: "tqdm[Never]") -> Score:
         """Train on each window once, in the order and with the changes of epoch `number`."""
         generator = seeded(self.seed, number)
-        order = torch.randperm(len(self.train), generator=generator)
+        order = self.train.epoch_order(generator)
         augment = self._augment(number, generator)
-        return self.trainer.train(self._batches(order, bar), self._learning_rates(number), augment)
+        with closing(self._batches(order, bar)) as found:
+            return self.trainer.train(found, self._learning_rates(number), augment)
 
     def _run_epoch(self, bar: "tqdm[Never]") -> None:
         number = len(self.epochs) + 1
@@ -103,7 +105,8 @@ class Training:
         wall, cpu = time.perf_counter(), time.process_time()
         met = self.train_epoch(number, bar)
         self._warn_if_starved(time.process_time() - cpu, time.perf_counter() - wall)
-        seen = self.trainer.measure(batches(self.val, self.batch_size))
+        with closing(batches(self.val, self.batch_size)) as found:
+            seen = self.trainer.measure(found)
         lr = float(self.trainer.optimizer.param_groups[0]["lr"])
         self.epochs.append(Epoch(number, met.loss, met.accuracy, seen.loss, seen.accuracy, lr))
         if self.best_epoch == number:
@@ -111,10 +114,11 @@ class Training:
             self.best_weights = {name: value.detach().clone() for name, value in state.items()}
         bar.set_postfix(val_loss=f"{seen.loss:.3f}", val_accuracy=f"{seen.accuracy:.3f}")
 
-    def _batches(self, order: torch.Tensor, bar: "tqdm[Never]") -> Iterator[Batch]:
-        for log_mel, target in batches(self.train, self.batch_size, order):
-            yield log_mel, target
-            bar.update(len(target))
+    def _batches(self, order: torch.Tensor, bar: "tqdm[Never]") -> Generator[Batch, None, None]:
+        with closing(batches(self.train, self.batch_size, order)) as found:
+            for log_mel, target in found:
+                yield log_mel, target
+                bar.update(len(target))
 
     def strength(self, number: int) -> float:
         """Return how strongly epoch `number` imitates, as a share of the settings."""
