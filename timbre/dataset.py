@@ -1,8 +1,8 @@
 """The spectrograms of one split: where they lie, and batches of them."""
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,11 @@ class WindowTable:
     def n_bytes(self) -> int:
         """Return the memory that all windows take."""
         return len(self) * int(np.prod(self.shape)) * 2
+
+    def of(self, windows: slice) -> "WindowTable":
+        """Return the table of some of the windows."""
+        own = {name: getattr(self, name)[windows] for name in ("shard", "row", "clip")}
+        return replace(self, **own)
 
 
 @dataclass(frozen=True)
@@ -139,22 +144,33 @@ def map_dataset(table: WindowTable, targets: Integers) -> SpectrogramDataset:
 
 
 def batches(
-    dataset: SpectrogramDataset, batch_size: int, order: torch.Tensor | None = None
+    dataset: SpectrogramDataset,
+    batch_size: int,
+    order: torch.Tensor | None = None,
+    parts: Iterable[slice] | None = None,
 ) -> Iterator[Batch]:
     """Iterate over a split in batches; in `order`, or as they stand.
 
-    The last one is smaller, but of a single window none is made where it can join another: batch
-    norm could not train on it.
+    The batches are those of `batch_slices`, or the `parts` of the order.
     """
     if order is None:
         order = torch.arange(len(dataset))
     order = order.to(dataset.device)
-    starts = list(range(0, len(order), batch_size))
-    if len(starts) > 1 and len(order) - starts[-1] == 1:
-        starts.pop()
     targets = dataset.targets.index_select(0, order)
-    for start, end in itertools.pairwise([*starts, len(order)]):
-        yield dataset.read(order[start:end]), targets[start:end]
+    for part in batch_slices(len(order), batch_size) if parts is None else parts:
+        yield dataset.read(order[part]), targets[part]
+
+
+def batch_slices(n: int, batch_size: int, least: int = 2) -> Iterator[slice]:
+    """Iterate over the batches of n windows.
+
+    The last one is smaller, but one of fewer than `least` windows joins another where there is one:
+    on a single window batch norm could not train.
+    """
+    starts = list(range(0, n, batch_size))
+    if len(starts) > 1 and n - starts[-1] < least:
+        starts.pop()
+    return itertools.starmap(slice, itertools.pairwise([*starts, n]))
 
 
 def mean_and_std(dataset: SpectrogramDataset, batch_size: int = 64) -> tuple[torch.Tensor, ...]:
