@@ -36,7 +36,8 @@ class SharedBatchNorm(_BatchNorm):
             return batch_norm(features, *known, eps=self.eps)
         exact = features.float()
         mean, variance, count = _statistics(exact)
-        self._keep(mean.detach(), variance.detach() * (count / (count - 1)))
+        with torch.no_grad():
+            self._keep(mean, variance * (count / (count - 1)))
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shape = (1, -1, *[1] * (exact.dim() - 2))
         normalised = (exact - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)
