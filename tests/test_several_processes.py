@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 import pytest
+from clone import Clone
 from processes import ends, waited_for
 from test_train_cnn import INPUTS, MODEL, TRAINED, place, train
 
@@ -75,9 +76,8 @@ def test_a_killed_process_ends_the_training_and_the_next_run_ends_as_if_it_had_l
 
     killed = start()
     waited_for(TRAINED[2], killed, lines=4)
-    ranks = psutil.Process(killed.pid).children(recursive=True)
-    victim = next(process for process in ranks if process.environ().get("RANK") == "1")
-    victim.kill()
+    ranks = ranks_below(killed)
+    next(process for process in ranks if process.environ()["RANK"] == "1").kill()
     _, err = killed.communicate(timeout=120)
     assert killed.returncode == 1
     assert err == (
@@ -94,3 +94,32 @@ def test_a_killed_process_ends_the_training_and_the_next_run_ends_as_if_it_had_l
     assert (again.returncode, err) == (0, "")
     assert out.startswith("a training that was cut short goes on after epoch ")
     assert outcome() == whole
+
+
+def ranks_below(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    below = psutil.Process(process.pid).children(recursive=True)
+    return [child for child in below if "RANK" in child.environ()]
+
+
+@pytest.mark.pipeline
+def test_processes_end_with_a_dvc_that_is_killed_and_the_next_repro_goes_on(
+    finished: Clone, tmp_path: Path
+) -> None:
+    clone = finished.copy(tmp_path / "clone", TIMBRE_JOBS="2")
+    clone.set_params({"train": {"epochs": 40, "patience": 0, "processes": 2}})
+    curves = clone.folder / "plots" / "learning_curves.csv"
+    curves.unlink()
+    command, environment = ["dvc", "repro", "train_cnn"], clone.environment()
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=clone.folder, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True
+    ) as dvc:
+        waited_for(curves, dvc, lines=3)
+        ranks = ranks_below(dvc)
+        dvc.kill()
+    assert len(ranks) == 2
+    assert all(ends(process.pid) for process in ranks)
+    output = clone.dvc("repro", "train_cnn")
+    assert "a training that was cut short goes on after epoch " in output
+    assert "Traceback" not in output
+    assert "train_cnn" not in clone.dvc("status")
