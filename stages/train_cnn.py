@@ -101,9 +101,10 @@ def train_network(
         changes = augmentation(params, features)
     except (KeyError, ValueError, ArithmeticError) as error:
         raise InputError(f"{shard}: unusable features ({error}): run `dvc repro`") from None
-    training = plan(params, network, len(classes), train, val, team, precision, changes)
     inputs = [*shard_paths(spectrograms), splits, labels, Path(__file__)]
     fingerprint = fingerprint_of(inputs, f"{params!r} {where}")
+    team.check_same(fingerprint)
+    training = plan(params, network, len(classes), train, val, team, precision, changes)
     drawn = time.monotonic()
 
     def show_epoch() -> None:

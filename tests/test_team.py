@@ -147,14 +147,14 @@ def test_two_processes_come_to_the_same_and_to_what_one_comes_to(
 def test_what_goes_wrong_is_told_once(
     task: str, told: str, tmp_path: Path, can_start: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    handler = signal.getsignal(signal.SIGTERM)
     variables = dict(os.environ)
     with pytest.raises(SystemExit) as left:
         start_processes(2, "team_run", [task, tmp_path])
     assert left.value.code == 1
     assert re.fullmatch(told, capfd.readouterr().err)
     assert all(ends(int((tmp_path / f"{rank}.pid").read_text())) for rank in (0, 1))
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert signal.getsignal(signal.SIGTERM) == handler
     assert dict(os.environ) == variables
 
 
@@ -167,7 +167,11 @@ STARTS = (
 
 @pytest.mark.parametrize(
     ("number", "code", "told"),
-    [(signal.SIGINT, 130, "interrupted\n"), (signal.SIGKILL, -signal.SIGKILL, "")],
+    [
+        (signal.SIGINT, 130, "interrupted\n"),
+        (signal.SIGTERM, 143, "terminated\n"),
+        (signal.SIGKILL, -signal.SIGKILL, ""),
+    ],
 )
 def test_processes_end_with_their_launcher(
     number: signal.Signals, code: int, told: str, tmp_path: Path, can_start: None
@@ -289,9 +293,10 @@ def full(_: Path) -> None:
     [
         (
             *(gone, ranks.LOST),
-            "error: a process that trains with this one has ended or cannot be reached "
-            "([/gloo/transport/tcp/pair.cc:537] Read error: Connection reset by peer.): then run "
-            "`dvc repro`: what is finished is not done again\n",
+            "error: another process of the training has ended or cannot be reached "
+            "([/gloo/transport/tcp/pair.cc:537] Read error: Connection reset by peer.): see what "
+            "it says, and whether the network stands, then run `dvc repro`: what is finished is "
+            "not done again\n",
         ),
         (
             *(full, ranks.FAILED),

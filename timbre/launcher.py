@@ -90,15 +90,14 @@ def start_processes(n: int, module: str, arguments: Sequence[object]) -> None:
     """
     from torch.distributed.elastic.multiprocessing import SignalException
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = signal.getsignal(signal.SIGTERM)
     try:
         with _surroundings(_variables(n)):
             result = _run(n, ("-m", module, *map(str, arguments)))
-    except SignalException as error:
-        raise (KeyboardInterrupt if error.sigval == signal.SIGINT else TerminatedError) from None
+    except SignalException:
+        raise TerminatedError from None
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGTERM, before)
     if result.failures:
         raise _cause({rank: failed.exitcode for rank, failed in result.failures.items()}, n)
 
@@ -159,7 +158,9 @@ def _variables(n: int) -> dict[str, str]:
     return {
         **{name: value for name, value in wanted.items() if name not in os.environ},
         LAUNCHER: str(os.getpid()),
-        "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT",
+        # Those that torch hands on. Python's own KeyboardInterrupt has it send SIGTERM, of which
+        # a process dies without a traceback while it still imports.
+        "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGTERM",
     }
 
 

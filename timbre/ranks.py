@@ -79,8 +79,9 @@ def is_loss(error: Exception) -> bool:
 def lost(reason: str) -> InputError:
     """Return what is told where no process knows more than that others are gone."""
     return InputError(
-        "a process that trains with this one has ended or cannot be reached "
-        f"({' '.join(reason.split())[:200]}): {command.RESUMED}"
+        "another process of the training has ended or cannot be reached "
+        f"({' '.join(reason.split())[:200]}): see what it says, and whether the network stands, "
+        f"{command.RESUMED}"
     )
 
 
