@@ -112,16 +112,17 @@ def default_network(folder: Path, train: "SpectrogramDataset", seed: int = 0) ->
     """Build the network of params.yaml for a split, normalised by it, as train_cnn does."""
     import torch
 
-    from stages.train_cnn import Train, network_sizes
     from timbre.clips import read_classes
     from timbre.dataset import mean_and_std
     from timbre.networks import build_network
     from timbre.params import read_section
+    from timbre.training_settings import Train, network_sizes
 
     settings = read_section("train", Train, folder / "params.yaml")
     torch.manual_seed(seed)
     classes = read_classes(folder / "data" / "labels.json")
-    network = build_network(settings.model, **network_sizes(settings, len(classes), train))
+    sizes = network_sizes(settings, len(classes), *train.table.shape)
+    network = build_network(settings.model, **sizes)
     network.normalise.set_statistics(*mean_and_std(train))
     return network
 
@@ -130,27 +131,26 @@ def training(
     folder: Path, train: "SpectrogramDataset", val: "SpectrogramDataset", seed: int = 0
 ) -> "Training":
     """Put a training together as train_cnn does."""
-    import torch
-
-    from stages.train_cnn import Train, plan
+    from stages.train_cnn import plan
     from timbre.device import choose_precision
     from timbre.params import read_section
+    from timbre.team import ALONE
+    from timbre.training_settings import Train
 
     settings = read_section("train", Train, folder / "params.yaml")
-    device = torch.device("cpu")
-    precision = choose_precision(settings.precision, device)
+    precision = choose_precision(settings.precision, ALONE.device)
     network = default_network(folder, train, seed)
     n_classes = int(train.targets.max()) + 1
     changes = default_augmentation(folder)
-    run = plan(settings, network, n_classes, train, val, device, precision, changes)
+    run = plan(settings, network, n_classes, train, val, ALONE, precision, changes)
     return replace(run, ramp_epochs=0)  # as most epochs are, not as the easy first ones
 
 
 def default_augmentation(folder: Path) -> "Augmentation":
     """Return the changes to training windows that params.yaml asks for."""
-    from stages.train_cnn import Train, augmentation
     from timbre.params import read_section
     from timbre.shards import read_index, shard_paths
+    from timbre.training_settings import Train, augmentation
 
     features = read_index(shard_paths(folder / "data" / "spectrograms")[0]).attributes
     return augmentation(read_section("train", Train, folder / "params.yaml"), features)
@@ -189,17 +189,17 @@ def val_accuracy(run: "Training") -> float:
 
 def save_untrained(folder: Path, train: "SpectrogramDataset", path: Path) -> None:
     """Write a model file whose network was never trained: what it costs to ask is the same."""
-    from stages.train_cnn import Train, network_sizes
     from timbre.clips import read_classes
     from timbre.confidence import measure_confidence
     from timbre.model_file import ModelCard, save_model
     from timbre.params import read_section
     from timbre.shards import read_index, shard_paths
+    from timbre.training_settings import Train, network_sizes
 
     settings = read_section("train", Train, folder / "params.yaml")
     classes = read_classes(folder / "data" / "labels.json")
     features = read_index(shard_paths(folder / "data" / "spectrograms")[0]).attributes
-    sizes = network_sizes(settings, len(classes), train)
+    sizes = network_sizes(settings, len(classes), *train.table.shape)
     network = default_network(folder, train).eval()
     confidence = measure_confidence(network, train, train, settings.batch_size)
     card = ModelCard(classes, settings.model, sizes, features, {}, "", *confidence)

@@ -129,6 +129,7 @@ class Watcher(Trainer):
         batches: Iterable[Batch],
         learning_rates: Iterator[float],
         augment: Augment,
+        weights: Iterable[float] = (),  # noqa: ARG002 (the trainer's interface)
     ) -> Score:
         met = []
         for log_mel, target in batches:

@@ -3,7 +3,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from shard_files import write_shard
@@ -11,9 +10,9 @@ from shard_files import write_shard
 from timbre.problems import InputError
 from timbre.shards import ShardIndex, shard_name
 from timbre.streaming import BESIDES, LEAST_BUFFER, StreamedDataset
+from timbre.team import ALONE
 from timbre.training_data import MOST_FOR_VAL, TrainingData, open_splits, what_fits
 
-CPU = torch.device("cpu")
 SHAPE = (1, 4)
 WINDOW = 8  # bytes
 N_TRAIN, N_VAL, BATCH_SIZE = 2000, 400, 16
@@ -37,7 +36,7 @@ def opened(folder: Path, n_windows: float) -> TrainingData:
     names = [f"{number:04d}" for number in range(N_TRAIN + N_VAL)]
     split = ["train"] * N_TRAIN + ["val"] * N_VAL
     table = pd.DataFrame({"clip_id": names, "target": 0, "split": split})
-    return open_splits(table, folder, n_windows * WINDOW / 1e9, BATCH_SIZE, CPU)
+    return open_splits(table, folder, n_windows * WINDOW / 1e9, BATCH_SIZE, ALONE)
 
 
 def streamed(data: TrainingData) -> tuple[bool, bool]:

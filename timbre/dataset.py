@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,11 @@ class WindowTable:
     def n_bytes(self) -> int:
         """Return the memory that all windows take."""
         return len(self) * int(np.prod(self.shape)) * 2
+
+    def of(self, windows: slice) -> "WindowTable":
+        """Return the table of some of the windows."""
+        own = {name: getattr(self, name)[windows] for name in ("shard", "row", "clip")}
+        return replace(self, **own)
 
 
 @dataclass(frozen=True)

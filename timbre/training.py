@@ -17,6 +17,7 @@ from timbre.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from timbre.curves import Epoch, overfitting_epoch
 from timbre.dataset import Batch, SpectrogramDataset, batches
 from timbre.device import starved
+from timbre.team import Share
 from timbre.trainer import Augment, Score, Trainer, seeded
 
 LONG_ENOUGH = 1.0  # seconds of an epoch that tell how busy the machine is
@@ -46,19 +47,24 @@ class Training:
         if found := load_checkpoint(checkpoint, fingerprint, network, optimizer):
             self.epochs = [Epoch(**epoch) for epoch in found.progress]
             self.best_weights = found.best_weights
-        done = len(self.epochs)
-        if done:
+        done, team = len(self.epochs), self.trainer.team
+        team.check_same(f"{fingerprint} {done}")
+        if done and team.leads:
             print(f"a training that was cut short goes on after epoch {done}", flush=True)
         n_windows = self.n_epochs * len(self.train)
         with tqdm(
-            total=n_windows, initial=done * len(self.train), unit="window", disable=None
+            total=n_windows,
+            initial=done * len(self.train),
+            unit="window",
+            disable=None if team.leads else True,
         ) as bar:
             while not self.finished():
                 self._run_epoch(bar)
-                progress = [asdict(epoch) for epoch in self.epochs]
-                state = Checkpoint(progress, self.best_weights)
-                save_checkpoint(checkpoint, fingerprint, state, network, optimizer)
-                after_epoch()
+                if team.leads:
+                    progress = [asdict(epoch) for epoch in self.epochs]
+                    state = Checkpoint(progress, self.best_weights)
+                    save_checkpoint(checkpoint, fingerprint, state, network, optimizer)
+                    after_epoch()
 
     def finished(self) -> bool:
         """Tell whether all epochs are done, or none of the last `patience` was an improvement."""
@@ -96,8 +102,10 @@ class Training:
         generator = seeded(self.seed, number)
         order = self.train.epoch_order(generator)
         augment = self._augment(number, generator)
+        self.trainer.team.seed_own()
+        rates, weights = self._learning_rates(number), (share.weight for share in self._shares())
         with closing(self._batches(order, bar)) as found:
-            return self.trainer.train(found, self._learning_rates(number), augment)
+            return self.trainer.train(found, rates, augment, weights)
 
     def _run_epoch(self, bar: "tqdm[Never]") -> None:
         number = len(self.epochs) + 1
@@ -114,35 +122,37 @@ class Training:
             self.best_weights = {name: value.detach().clone() for name, value in state.items()}
         bar.set_postfix(val_loss=f"{seen.loss:.3f}", val_accuracy=f"{seen.accuracy:.3f}")
 
+    def _shares(self) -> Iterator[Share]:
+        return self.trainer.team.deal(len(self.train), self.batch_size)
+
     def _batches(self, order: torch.Tensor, bar: "tqdm[Never]") -> Generator[Batch, None, None]:
-        with closing(batches(self.train, self.batch_size, order)) as found:
-            for log_mel, target in found:
-                yield log_mel, target
-                bar.update(len(target))
+        own = (share.own for share in self._shares())
+        with closing(batches(self.train, self.batch_size, order, own)) as dealt:
+            for batch, share in zip(dealt, self._shares(), strict=True):
+                yield batch
+                bar.update(share.n_windows)
 
     def strength(self, number: int) -> float:
         """Return how strongly epoch `number` imitates, as a share of the settings."""
         return min(1.0, (number - 1) / self.ramp_epochs) if self.ramp_epochs else 1.0
 
     def _augment(self, number: int, generator: torch.Generator) -> Augment:
-        """Return the changes to the epoch's batches, in turn."""
+        """Return the changes to this process's part of the epoch's batches, in turn."""
         shape = self.train.table.shape
         augmentation = self.augmentation.weakened(self.strength(number))
         draws = augmentation.draw(len(self.train), *shape, generator)
         field = augmentation.channel.draw_field(*shape, generator)
         field = field.to(self.trainer.device)
-        starts = itertools.count(step=self.batch_size)
+        shares = self._shares()
 
         def augment(windows: torch.Tensor, probs: torch.Tensor) -> Batch:
-            start = next(starts)
-            own = draws.of(slice(start, start + len(windows)))
-            return augmentation.apply(windows, probs, own, field)
+            return augmentation.apply(windows, probs, draws.of(next(shares).own), field)
 
         return augment
 
     def _warn_if_starved(self, cpu_seconds: float, wall_seconds: float) -> None:
         # Threads are not taken away here: another number of them gives other last bits.
-        on_cpu = self.trainer.device.type == "cpu"
+        on_cpu = self.trainer.device.type == "cpu" and self.trainer.team.leads
         if on_cpu and not self.warned and wall_seconds > LONG_ENOUGH:
             n_threads = torch.get_num_threads()
             self.warned = starved(cpu_seconds, wall_seconds, n_threads)

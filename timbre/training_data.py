@@ -11,6 +11,7 @@ from timbre.dataset import Integers, SpectrogramDataset, WindowTable, find_windo
 from timbre.device import room_told
 from timbre.problems import InputError
 from timbre.streaming import BESIDES, LEAST_BUFFER, stream_dataset
+from timbre.team import Team
 
 MOST_FOR_VAL = 4  # beside a streamed training split: the validation split gets this fraction
 
@@ -34,15 +35,18 @@ def open_splits(
     spectrograms: Path,
     memory_gb: float,
     batch_size: int,
-    device: torch.device,
+    team: Team,
 ) -> TrainingData:
-    """Bring training and validation split to the device, if both fit into `memory_gb` together.
+    """Bring both splits to the process's device, if they fit into its `memory_gb` together.
 
+    The training split is whole, of validation it is the process's part of the windows.
     What does not is streamed, and a line says so. Raises InputError if the memory is too small even
     for that, or if a clip has no spectrogram.
     """
     train, val = (_find(splits, name, spectrograms) for name in ("train", "val"))
+    val = val._replace(table=val.table.of(team.part(len(val.table))))
     sizes = train.table.n_bytes(), val.table.n_bytes()
+    device = team.device
     window = sizes[0] // max(len(train.table), 1)
     room, besides = round(min(memory_gb * 1e9, 2**62)), (BESIDES + batch_size + 1) * window
     least = besides + LEAST_BUFFER * window
@@ -50,11 +54,17 @@ def open_splits(
     if not train_fits:
         _check_room(room, sizes[0], least)
     buffer = (room - val_fits * sizes[1] - besides) // max(window, 1)
-    _tell(sizes, (train_fits, val_fits), memory_gb, buffer)
+    if team.leads:
+        _tell(sizes, (train_fits, val_fits), memory_gb, buffer)
     return TrainingData(
         _load(train, "train", sizes[0], device) if train_fits else stream_dataset(*train, buffer),
         _load(val, "val", sum(sizes), device) if val_fits else stream_dataset(*val),
     )
+
+
+def stream_split(splits: pd.DataFrame, name: str, spectrograms: Path) -> SpectrogramDataset:
+    """Open a whole split to look at it once. Raises InputError if a clip has no spectrogram."""
+    return stream_dataset(*_find(splits, name, spectrograms))
 
 
 def what_fits(train: int, val: int, room: int, least: int) -> tuple[bool, bool]:
