@@ -31,11 +31,15 @@ MODULES = {
     "accuracy": "bench.training_time",
     "time_to_accuracy": "bench.training_time",
     "time_without_imitation": "bench.training_time",
+    "streaming": "bench.streaming",
     "scaling": "bench.scaling",
     "coverage": "bench.coverage",
 }
 # A quarter of an hour each, or more.
-LONG = ("accuracy", "time_to_accuracy", "time_without_imitation", "scaling", "coverage")
+LONG = (
+    *("accuracy", "time_to_accuracy", "time_without_imitation"),
+    *("streaming", "scaling", "coverage"),
+)
 
 
 def main(arguments: list[str]) -> int:

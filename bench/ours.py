@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from timbre.augmentation import Augmentation
-    from timbre.dataset import SpectrogramDataset
+    from timbre.dataset import Integers, SpectrogramDataset, WindowTable
     from timbre.layers import Network
     from timbre.training import Training
 
@@ -73,13 +73,27 @@ def _extract_some(paths: Sequence[Path], transform: LogMel, seconds: float) -> t
 
 def open_split(folder: Path, name: str, *, in_memory: bool) -> "SpectrogramDataset":
     """Open a split of a pipeline that ran in `folder`, in memory or mapped from its shards."""
+    from timbre.dataset import load_dataset, map_dataset
+
+    return (load_dataset if in_memory else map_dataset)(*_found(folder, name))
+
+
+def stream_split(folder: Path, name: str, share: float) -> "SpectrogramDataset":
+    """Open a split to be streamed, with a shuffle buffer for a share of its windows."""
+    from timbre.streaming import stream_dataset
+
+    table, targets = _found(folder, name)
+    return stream_dataset(table, targets, round(share * len(table)))
+
+
+def _found(folder: Path, name: str) -> "tuple[WindowTable, Integers]":
     from timbre.clips import read_splits
-    from timbre.dataset import find_windows, load_dataset, map_dataset
+    from timbre.dataset import find_windows
 
     splits = read_splits(folder / "data" / "splits.csv")
     own = splits[splits.split == name]
     table = find_windows(folder / "data" / "spectrograms", own.clip_id.tolist())
-    return (load_dataset if in_memory else map_dataset)(table, own.target.to_numpy())
+    return table, own.target.to_numpy()
 
 
 def shuffled_batches(
@@ -90,8 +104,8 @@ def shuffled_batches(
 
     from timbre.dataset import batches
 
-    generator = torch.Generator().manual_seed(seed)
-    return batches(dataset, batch_size, torch.randperm(len(dataset), generator=generator))
+    order = dataset.epoch_order(torch.Generator().manual_seed(seed))
+    return batches(dataset, batch_size, order)
 
 
 def default_network(folder: Path, train: "SpectrogramDataset", seed: int = 0) -> "Network":

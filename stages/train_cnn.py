@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import nn
 
@@ -24,13 +23,7 @@ from timbre.atomic import write_json
 from timbre.augmentation import Augmentation
 from timbre.clips import read_divided
 from timbre.confidence import measure_confidence
-from timbre.dataset import (
-    SpectrogramDataset,
-    find_windows,
-    load_dataset,
-    map_dataset,
-    mean_and_std,
-)
+from timbre.dataset import SpectrogramDataset, mean_and_std
 from timbre.device import choose_device, choose_precision, room_told
 from timbre.fingerprint import fingerprint_of
 from timbre.handover import deliver
@@ -41,9 +34,10 @@ from timbre.params import read_section
 from timbre.problems import InputError
 from timbre.schedule import learning_rate
 from timbre.shards import read_index, shard_paths
-from timbre.team import ALONE, Team, is_rank, join_team
+from timbre.team import Team, is_rank, join_team
 from timbre.trainer import Trainer, balanced_weights
 from timbre.training import Training
+from timbre.training_data import open_splits
 from timbre.training_settings import Train, augmentation, network_sizes
 
 STAGING = Path(".timbre/train_cnn")
@@ -89,8 +83,7 @@ def train_network(
     shard = shard_paths(spectrograms)[0]
     features = read_index(shard).attributes
     table, classes = read_divided(splits, labels, ("train", "val"))
-    train = load_split(table, "train", spectrograms, params.memory_gb, device)
-    val = load_split(table, "val", spectrograms, params.memory_gb, device, team)
+    train, val, part = open_splits(table, spectrograms, params.memory_gb, size, device, team)
     check_batch_size(size, len(train))
     torch.manual_seed(params.seed)
     sizes = network_sizes(params, len(classes), *train.table.shape)
@@ -104,7 +97,7 @@ def train_network(
     inputs = [*shard_paths(spectrograms), splits, labels, Path(__file__)]
     fingerprint = fingerprint_of(inputs, f"{params!r} {where}")
     team.check_same(fingerprint)
-    training = plan(params, network, len(classes), train, val, team, precision, changes)
+    training = plan(params, network, len(classes), train, part, team, precision, changes)
     drawn = time.monotonic()
 
     def show_epoch() -> None:
@@ -123,8 +116,6 @@ def train_network(
         curves.write_csv(training.epochs, curves_csv)  # again: a run may be killed before this
         draw_curves(training, curves_png)
         network.load_state_dict(training.best_weights)
-        if team.size > 1:  # it has seen its part of the windows
-            val = load_split(table, "val", spectrograms, params.memory_gb, device)
         temperature, rejection = measure_confidence(network, train, val, size)
     summary = {
         **training.summary(),
@@ -145,26 +136,6 @@ def draw_curves(training: Training, path: Path) -> None:
     """Draw the epochs so far."""
     overfitting = curves.overfitting_epoch(training.epochs)
     curves.draw(training.epochs, training.best_epoch, overfitting, path)
-
-
-def load_split(
-    splits: pd.DataFrame,
-    name: str,
-    spectrograms: Path,
-    memory_gb: float,
-    device: torch.device,
-    team: Team = ALONE,
-) -> SpectrogramDataset:
-    """Open the team's part of one split's windows, and bring them to the device if they fit."""
-    own = splits[splits.split == name]
-    table = find_windows(spectrograms, own.clip_id.tolist())
-    table = table.of(team.part(len(table)))
-    targets = own.target.to_numpy()
-    if table.n_bytes() > memory_gb * 1e9:
-        return map_dataset(table, targets)
-    lower = f"lower it below {table.n_bytes() / 1e9:.3g}, and they are read from disk"
-    with room_told("train.memory_gb", device, f"the windows of split {name}", lower):
-        return load_dataset(table, targets, device)
 
 
 def plan(

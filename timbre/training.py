@@ -3,7 +3,8 @@
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Never
@@ -99,11 +100,12 @@ class Training:
     def train_epoch(self, number: int, bar: "tqdm[Never]") -> Score:
         """Train on each window once, in the order and with the changes of epoch `number`."""
         generator = seeded(self.seed, number)
-        order = torch.randperm(len(self.train), generator=generator)
+        order = self.train.epoch_order(generator)
         augment = self._augment(number, generator)
         self.trainer.team.seed_own()
         rates, weights = self._learning_rates(number), (share.weight for share in self._shares())
-        return self.trainer.train(self._batches(order, bar), rates, augment, weights)
+        with closing(self._batches(order, bar)) as found:
+            return self.trainer.train(found, rates, augment, weights)
 
     def _run_epoch(self, bar: "tqdm[Never]") -> None:
         number = len(self.epochs) + 1
@@ -111,7 +113,8 @@ class Training:
         wall, cpu = time.perf_counter(), time.process_time()
         met = self.train_epoch(number, bar)
         self._warn_if_starved(time.process_time() - cpu, time.perf_counter() - wall)
-        seen = self.trainer.measure(batches(self.val, self.batch_size))
+        with closing(batches(self.val, self.batch_size)) as found:
+            seen = self.trainer.measure(found)
         lr = float(self.trainer.optimizer.param_groups[0]["lr"])
         self.epochs.append(Epoch(number, met.loss, met.accuracy, seen.loss, seen.accuracy, lr))
         if self.best_epoch == number:
@@ -122,12 +125,12 @@ class Training:
     def _shares(self) -> Iterator[Share]:
         return self.trainer.team.deal(len(self.train), self.batch_size)
 
-    def _batches(self, order: torch.Tensor, bar: "tqdm[Never]") -> Iterator[Batch]:
+    def _batches(self, order: torch.Tensor, bar: "tqdm[Never]") -> Generator[Batch, None, None]:
         own = (share.own for share in self._shares())
-        dealt = batches(self.train, self.batch_size, order, own)
-        for batch, share in zip(dealt, self._shares(), strict=True):
-            yield batch
-            bar.update(share.n_windows)
+        with closing(batches(self.train, self.batch_size, order, own)) as found:
+            for batch, share in zip(found, self._shares(), strict=True):
+                yield batch
+                bar.update(share.n_windows)
 
     def strength(self, number: int) -> float:
         """Return how strongly epoch `number` imitates, as a share of the settings."""

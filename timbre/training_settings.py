@@ -52,7 +52,7 @@ class Train(Section):
     device: str = Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     precision: Literal["auto", "float32", "bfloat16"]
     compile: StrictBool  # by torch.compile: a minute at the start, for long trainings on a GPU
-    memory_gb: float = Field(gt=0)  # a split larger than this is read from disk, batch by batch
+    memory_gb: float = Field(gt=0)  # for windows; splits that do not fit are streamed through it
 
 
 def network_sizes(params: Train, n_classes: int, n_mels: int, n_frames: int) -> dict[str, Any]:
