@@ -37,7 +37,7 @@ from timbre.shards import read_index, shard_paths
 from timbre.team import Team, is_rank, join_team
 from timbre.trainer import Trainer, balanced_weights
 from timbre.training import Training
-from timbre.training_data import open_splits, stream_split
+from timbre.training_data import open_splits
 from timbre.training_settings import Train, augmentation, network_sizes
 
 STAGING = Path(".timbre/train_cnn")
@@ -83,7 +83,7 @@ def train_network(
     shard = shard_paths(spectrograms)[0]
     features = read_index(shard).attributes
     table, classes = read_divided(splits, labels, ("train", "val"))
-    train, val = open_splits(table, spectrograms, params.memory_gb, size, team)
+    train, val, part = open_splits(table, spectrograms, params.memory_gb, size, device, team)
     check_batch_size(size, len(train))
     torch.manual_seed(params.seed)
     sizes = network_sizes(params, len(classes), *train.table.shape)
@@ -97,7 +97,7 @@ def train_network(
     inputs = [*shard_paths(spectrograms), splits, labels, Path(__file__)]
     fingerprint = fingerprint_of(inputs, f"{params!r} {where}")
     team.check_same(fingerprint)
-    training = plan(params, network, len(classes), train, val, team, precision, changes)
+    training = plan(params, network, len(classes), train, part, team, precision, changes)
     drawn = time.monotonic()
 
     def show_epoch() -> None:
@@ -116,8 +116,6 @@ def train_network(
         curves.write_csv(training.epochs, curves_csv)  # again: a run may be killed before this
         draw_curves(training, curves_png)
         network.load_state_dict(training.best_weights)
-        if team.size > 1:  # it has seen its part of the windows
-            val = stream_split(table, "val", spectrograms)
         temperature, rejection = measure_confidence(network, train, val, size)
     summary = {
         **training.summary(),

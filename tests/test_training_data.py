@@ -10,7 +10,7 @@ from shard_files import write_shard
 from timbre.problems import InputError
 from timbre.shards import ShardIndex, shard_name
 from timbre.streaming import BESIDES, LEAST_BUFFER, StreamedDataset
-from timbre.team import ALONE
+from timbre.team import ALONE, Team
 from timbre.training_data import MOST_FOR_VAL, TrainingData, open_splits, what_fits
 
 SHAPE = (1, 4)
@@ -31,16 +31,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def opened(folder: Path, n_windows: float) -> TrainingData:
+def opened(folder: Path, n_windows: float, team: Team = ALONE) -> TrainingData:
     """Open both splits with memory for so many windows."""
     names = [f"{number:04d}" for number in range(N_TRAIN + N_VAL)]
     split = ["train"] * N_TRAIN + ["val"] * N_VAL
     table = pd.DataFrame({"clip_id": names, "target": 0, "split": split})
-    return open_splits(table, folder, n_windows * WINDOW / 1e9, BATCH_SIZE, ALONE)
+    return open_splits(table, folder, n_windows * WINDOW / 1e9, BATCH_SIZE, CPU, team)
 
 
 def streamed(data: TrainingData) -> tuple[bool, bool]:
-    train, val = (isinstance(split, StreamedDataset) for split in data)
+    train, val = (isinstance(split, StreamedDataset) for split in data[:2])
     return train, val
 
 
@@ -61,12 +61,29 @@ def test_what_fits_to_the_byte_lies_in_memory_and_the_rest_is_streamed(
 ) -> None:
     data = opened(folder, n_windows)
     assert streamed(data) == expected
-    assert tuple(map(len, data)) == (N_TRAIN, N_VAL)
+    assert tuple(map(len, data)) == (N_TRAIN, N_VAL, N_VAL)
+
+
+@pytest.mark.parametrize("n_windows", [N_TRAIN + N_VAL, NEEDED + N_VAL, NEEDED])
+def test_processes_divide_validation_and_agree_on_all_else(
+    folder: Path, n_windows: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = opened(folder, n_windows)
+    alone = capsys.readouterr().out
+    data = [opened(folder, n_windows, Team(rank, 3)) for rank in range(3)]
+    assert capsys.readouterr().out == alone  # told once
+    rows = [row for one in data for row in one.part.table.row.tolist()]
+    assert rows == whole.val.table.row.tolist()
+    assert [len(one.val) for one in data] == [N_VAL, *(len(one.part) for one in data[1:])]
+    orders = [
+        one.train.epoch_order(torch.Generator().manual_seed(1)).tolist() for one in (whole, *data)
+    ]
+    assert orders == [orders[0]] * 4
 
 
 @pytest.mark.parametrize("n_windows", [N_TRAIN - 1, NEEDED + N_VAL, NEEDED])
 def test_the_buffer_takes_what_the_rest_leaves(folder: Path, n_windows: int) -> None:
-    train, val = opened(folder, n_windows)
+    train, val, _ = opened(folder, n_windows)
     assert isinstance(train, StreamedDataset)
     held = 0 if isinstance(val, StreamedDataset) else len(val)
     assert train.buffer == n_windows - held - (BESIDES + BATCH_SIZE + 1)

@@ -127,8 +127,8 @@ class Training:
 
     def _batches(self, order: torch.Tensor, bar: "tqdm[Never]") -> Generator[Batch, None, None]:
         own = (share.own for share in self._shares())
-        with closing(batches(self.train, self.batch_size, order, own)) as dealt:
-            for batch, share in zip(dealt, self._shares(), strict=True):
+        with closing(batches(self.train, self.batch_size, order, own)) as found:
+            for batch, share in zip(found, self._shares(), strict=True):
                 yield batch
                 bar.update(share.n_windows)
 

@@ -11,7 +11,7 @@ from timbre.dataset import Integers, SpectrogramDataset, WindowTable, find_windo
 from timbre.device import room_told
 from timbre.problems import InputError
 from timbre.streaming import BESIDES, LEAST_BUFFER, stream_dataset
-from timbre.team import Team
+from timbre.team import ALONE, Team
 
 MOST_FOR_VAL = 4  # beside a streamed training split: the validation split gets this fraction
 
@@ -24,10 +24,11 @@ class Found(NamedTuple):
 
 
 class TrainingData(NamedTuple):
-    """The two splits."""
+    """The two splits, and what of validation is this process's to measure."""
 
     train: SpectrogramDataset
-    val: SpectrogramDataset
+    val: SpectrogramDataset  # the whole of it in the process that leads, in others their part
+    part: SpectrogramDataset
 
 
 def open_splits(
@@ -35,12 +36,13 @@ def open_splits(
     spectrograms: Path,
     memory_gb: float,
     batch_size: int,
-    team: Team,
+    device: torch.device,
+    team: Team = ALONE,
 ) -> TrainingData:
     """Bring both splits to the process's device, if they fit into its `memory_gb` together.
 
-    The training split is whole, of validation it is the process's part of the windows.
-    What does not is streamed, and a line says so. Raises InputError if the memory is too small even
+    What does not is streamed, and a line says so. All processes of a team decide that alike, by the
+    whole splits: else their orders would differ. Raises InputError if the memory is too small even
     for that, or if a clip has no spectrogram.
     """
     train, val = (_find(splits, name, spectrograms) for name in ("train", "val"))
@@ -56,10 +58,15 @@ def open_splits(
     buffer = (room - val_fits * sizes[1] - besides) // max(window, 1)
     if team.leads:
         _tell(sizes, (train_fits, val_fits), memory_gb, buffer)
-    return TrainingData(
-        _load(train, "train", sizes[0], device) if train_fits else stream_dataset(*train, buffer),
-        _load(val, "val", sum(sizes), device) if val_fits else stream_dataset(*val),
+
+    def opened(found: Found) -> SpectrogramDataset:
+        return _load(found, "val", sum(sizes), device) if val_fits else stream_dataset(*found)
+
+    learned: SpectrogramDataset = (
+        _load(train, "train", sizes[0], device) if train_fits else stream_dataset(*train, buffer)
     )
+    part = opened(val._replace(table=val.table.of(team.part(len(val.table)))))
+    return TrainingData(learned, opened(val) if team.leads and team.size > 1 else part, part)
 
 
 def stream_split(splits: pd.DataFrame, name: str, spectrograms: Path) -> SpectrogramDataset:
