@@ -49,8 +49,8 @@ class FakeDVC:
         assert not detail
         return [name for name in self.files if name.startswith(f"{path}/")]
 
-    def open(self, name: str, mode: str) -> BinaryIO:
-        assert mode == "rb"
+    def open(self, name: str, mode: str, cache: bool) -> BinaryIO:
+        assert (mode, cache) == ("rb", True)
         return self.local[name].open("rb") if name in self.local else io.BytesIO(self.files[name])
 
 

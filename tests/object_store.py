@@ -1,0 +1,94 @@
+"""An S3 server on the loopback interface that notes what is asked of it."""
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
+
+BUCKET = "timbre"
+KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+
+
+class Request(NamedTuple):
+    """One request that the server answered."""
+
+    method: str
+    key: str  # of the object, "" for the bucket itself
+    status: int
+    n_in: int  # bytes of its body
+    n_out: int  # bytes of the answer's body
+
+
+@dataclass
+class ObjectStore:
+    """The server, and all requests so far."""
+
+    url: str
+    requests: list[Request] = field(default_factory=list)
+
+    def told(self, method: str) -> list[Request]:
+        """Return the requests of one method that were granted and concern an object."""
+        return [r for r in self.requests if r.method == method and r.key and r.status < 400]
+
+    def forget(self) -> None:
+        """Count from here."""
+        self.requests.clear()
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """A WSGI application around moto's: it counts bodies."""
+
+    application: Any
+    requests: list[Request]
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
+        seen: list[int] = []
+
+        def start(status: str, *others: Any) -> Any:  # noqa: ANN401 (WSGI's)
+            seen.append(int(status.split()[0]))
+            return start_response(status, *others)
+
+        body = b"".join(self.application(environ, start))
+        key = environ["PATH_INFO"].lstrip("/").partition("/")[2]  # behind the bucket
+        n_in = int(environ.get("CONTENT_LENGTH") or 0)
+        n_out = 0 if environ["REQUEST_METHOD"] == "HEAD" else len(body)
+        self.requests.append(Request(environ["REQUEST_METHOD"], key, seen[0], n_in, n_out))
+        return [body]
+
+
+@contextmanager
+def object_store() -> Iterator[ObjectStore]:
+    """Serve S3 on a free port, with one empty bucket, as long as the context lasts."""
+    requests: list[Request] = []
+    application = Recorder(DomainDispatcherApplication(create_backend_app), requests)
+    server = make_server(
+        "127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler
+    )
+    serving = threading.Thread(target=server.serve_forever, daemon=True)
+    serving.start()
+    try:
+        store = ObjectStore(f"http://127.0.0.1:{server.server_port}", requests)
+        _make_bucket(store)
+        yield store
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()
+
+
+def _make_bucket(store: ObjectStore) -> None:
+    import boto3
+
+    secrets = dict(zip(("aws_access_key_id", "aws_secret_access_key"), KEYS.values(), strict=True))
+    boto3.client("s3", endpoint_url=store.url, region_name="us-east-1", **secrets).create_bucket(
+        Bucket=BUCKET
+    )
