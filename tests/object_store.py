@@ -14,7 +14,8 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 
 BUCKET = "timbre"
-KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+REMOTE = f"s3://{BUCKET}/dvc"
+NAME, SECRET = "timbre-tests", "no-secret-at-all"  # any are let in
 
 
 class Request(NamedTuple):
@@ -34,13 +35,13 @@ class ObjectStore:
     url: str
     requests: list[Request] = field(default_factory=list)
 
-    def told(self, method: str) -> list[Request]:
-        """Return the requests of one method that were granted and concern an object."""
-        return [r for r in self.requests if r.method == method and r.key and r.status < 400]
+    def moved(self, method: str) -> list[Request]:
+        """Return the requests of this method that an object went with, in the order they came."""
+        return [r for r in self.requests if r.method == method and r.key and r.status < 300]
 
-    def forget(self) -> None:
-        """Count from here."""
-        self.requests.clear()
+    def md5s(self, method: str) -> list[str]:
+        """Return the MD5s of the objects that DVC moved by this method, each as often as moved."""
+        return ["".join(request.key.split("/")[-2:]) for request in self.moved(method)]
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,11 @@ def object_store() -> Iterator[ObjectStore]:
 def _make_bucket(store: ObjectStore) -> None:
     import boto3
 
-    secrets = dict(zip(("aws_access_key_id", "aws_secret_access_key"), KEYS.values(), strict=True))
-    boto3.client("s3", endpoint_url=store.url, region_name="us-east-1", **secrets).create_bucket(
-        Bucket=BUCKET
+    client = boto3.client(
+        "s3",
+        endpoint_url=store.url,
+        region_name="us-east-1",
+        aws_access_key_id=NAME,
+        aws_secret_access_key=SECRET,
     )
+    client.create_bucket(Bucket=BUCKET)

@@ -54,11 +54,15 @@ def cached_files(
         return _fetch(names, partial(_local_copy, files, output, folder), fits)
     except Exception as error:
         # Any of DVC's packages, and any remote, may fail in its own way. All it costs is time.
-        if isinstance(error, FileNotFoundError) or isinstance(error.__cause__, FileNotFoundError):
-            return []  # recorded, but nowhere to be had
-        reason = " ".join(str(error).split())
-        print(f"{output}: nothing to reuse in DVC's cache ({reason})", file=sys.stderr)
+        cause = _first_cause(error)
+        if not isinstance(cause, FileNotFoundError):  # recorded, but nowhere to be had
+            reason = " ".join(str(cause).split())
+            print(f"{output}: nothing to reuse in DVC's cache ({reason})", file=sys.stderr)
         return []
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    return _first_cause(error.__cause__) if error.__cause__ else error
 
 
 def publish(files: Mapping[str, Path], output: Path) -> None:
