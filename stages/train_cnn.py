@@ -35,6 +35,7 @@ from timbre.dataset import (
 )
 from timbre.device import choose_device, choose_precision, room_told
 from timbre.fingerprint import fingerprint_of
+from timbre.gpus import spread
 from timbre.handover import deliver
 from timbre.model_file import ModelCard, save_model
 from timbre.networks import build_network, n_parameters
@@ -103,7 +104,7 @@ def main(
 ) -> None:
     """Train, and write the model with its metrics and curves."""
     params = read_section("train", Train)
-    device = choose_device(params.device)
+    device = spread(choose_device(params.device))
     precision = choose_precision(params.precision, device)
     where = f"{device.type} {precision}".replace("torch.", "")
     shard = shard_paths(spectrograms)[0]
@@ -139,11 +140,8 @@ def main(
         draw_curves(training, curves_png)
         network.load_state_dict(training.best_weights)
         temperature, rejection = measure_confidence(network, train, val, size)
-    summary = {
-        **training.summary(),
-        "parameters": n_parameters(network),
-        "temperature": round(temperature, 6),
-    }
+    measured = {"parameters": n_parameters(network), "temperature": round(temperature, 6)}
+    summary = training.summary() | measured
     trained = {**params.model_dump(), **summary, "on": where}
     card = ModelCard(
         classes, params.model, sizes, features, trained, fingerprint, temperature, rejection

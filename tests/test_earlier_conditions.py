@@ -11,8 +11,9 @@ from timbre.earlier_conditions import earlier_shards
 from timbre.shards import Attributes, StoredClip, write_shard
 
 OURS: dict[str, Attributes] = {
-    name: {"n_mels": 4, "condition": name, "condition_seed": 0} for name in ("mp3", "hum")
-} | {"babble": {"n_mels": 4, "condition": "babble", "condition_seed": 0, "voices": "now"}}
+    name: {"n_mels": 4, "condition": name, "condition_seed": 0} for name in ("mp3", "hum", "babble")
+}
+OURS["babble"]["voices"] = "now"
 NAMES = [f"{name}/shard-0000.h5" for name in ("babble", "hum", "mp3", "telephone")]
 
 
