@@ -42,7 +42,7 @@ def experiments(clone: Clone) -> dict[int, Shown]:
 def most_at_once(notes: list[Shown], name: str) -> int:
     """Return the highest sum of what processes had at one time."""
     return max(
-        sum(other[name] for other in notes if other["begun"] <= note["begun"] < other["ended"])
+        sum(int(other[name]) for other in notes if other["begun"] <= note["begun"] < other["ended"])
         for note in notes
     )
 
