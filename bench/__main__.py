@@ -33,9 +33,18 @@ MODULES = {
     "time_without_imitation": "bench.training_time",
     "scaling": "bench.scaling",
     "coverage": "bench.coverage",
+    "storage": "bench.storage",
+    "side_by_side": "bench.side_by_side",
 }
 # A quarter of an hour each, or more.
-LONG = ("accuracy", "time_to_accuracy", "time_without_imitation", "scaling", "coverage")
+LONG = (
+    "accuracy",
+    "time_to_accuracy",
+    "time_without_imitation",
+    "scaling",
+    "coverage",
+    "side_by_side",
+)
 
 
 def main(arguments: list[str]) -> int:

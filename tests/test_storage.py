@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from clone import Clone, files_below, read_table
 from conftest import write_wav
-from object_store import NAME, REMOTE, SECRET, ObjectStore, object_store
 
+from bench.object_store import NAME, REMOTE, SECRET, ObjectStore, object_store
 from timbre.shards import read_index, shard_paths
 
 pytestmark = pytest.mark.pipeline

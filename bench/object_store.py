@@ -1,6 +1,7 @@
 """An S3 server on the loopback interface that notes what is asked of it."""
 
 import threading
+import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -52,6 +53,7 @@ class Recorder:
     requests: list[Request]
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
+        """Answer a request."""
         seen: list[int] = []
 
         def start(status: str, *others: Any) -> Any:  # noqa: ANN401 (WSGI's)
@@ -66,24 +68,37 @@ class Recorder:
         return [body]
 
 
+class QuietHandler(MotoRequestHandler):
+    """A handler that writes no line for each request to stderr."""
+
+    def log_request(self, *_: object) -> None:
+        """Write nothing."""
+
+
 @contextmanager
 def object_store() -> Iterator[ObjectStore]:
     """Serve S3 on a free port, with one empty bucket, as long as the context lasts."""
     requests: list[Request] = []
     application = Recorder(DomainDispatcherApplication(create_backend_app), requests)
-    server = make_server(
-        "127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler
-    )
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=QuietHandler)
     serving = threading.Thread(target=server.serve_forever, daemon=True)
     serving.start()
     try:
         store = ObjectStore(f"http://127.0.0.1:{server.server_port}", requests)
+        _empty(store)
         _make_bucket(store)
         yield store
     finally:
         server.shutdown()
         serving.join()
         server.server_close()
+
+
+def _empty(store: ObjectStore) -> None:
+    # All of moto's servers in one process have the same buckets, an earlier one's too.
+    request = urllib.request.Request(f"{store.url}/moto-api/reset", method="POST")  # noqa: S310
+    with urllib.request.urlopen(request, timeout=60):  # noqa: S310 (our own address)
+        pass
 
 
 def _make_bucket(store: ObjectStore) -> None:
