@@ -12,7 +12,6 @@ from bench.pairs import Side, compare
 from bench.repository import Repository, make_clone
 from bench.workshop import Changes, Workshop
 
-EXPERIMENTS = 4
 LOOK_EVERY = 1.0  # seconds
 SEEDS = itertools.count()  # each once: DVC would give back what it has seen
 
@@ -26,29 +25,29 @@ def side_by_side(workshop: Workshop) -> list[Figure]:
     repository.run("dvc", "repro", "split")
     repository.commit()
     timbre, dvc = ["python", "-m", "timbre", "queue"], ["dvc", "queue", "start"]
-    jobs = str(n_cores())
-    shared = Side(partial(run_queue, repository, [*timbre, "--jobs", jobs]), EXPERIMENTS)
+    jobs, n = str(n_cores()), workshop.size(4, 2)
+    shared = Side(partial(run_queue, repository, n, [*timbre, "--jobs", jobs]), n)
     found = []
     for title, command in (
         ("one at a time, all cores", [*timbre, "--jobs", "1"]),
         (f"{jobs} at a time, all cores each", [*dvc, "--jobs", jobs]),
     ):
-        other = Side(partial(run_queue, repository, command), EXPERIMENTS)
+        other = Side(partial(run_queue, repository, n, command), n)
         times = compare(other, shared, workshop.pairs(3), warm_up=False)
         name = f"trainings in the queue, {jobs} at a time, a share of the cores each"
         found.append(ratio_figure(name, title, times, unit="s"))
     return found
 
 
-def run_queue(repository: Repository, command: list[str]) -> float:
-    """Queue trainings with new seeds and start the queue by `command`; return its seconds."""
-    seeds = ",".join(str(next(SEEDS)) for _ in range(EXPERIMENTS))
+def run_queue(repository: Repository, n: int, command: list[str]) -> float:
+    """Queue `n` trainings with new seeds and start the queue by `command`; return its seconds."""
+    seeds = ",".join(str(next(SEEDS)) for _ in range(n))
     repository.run("dvc", "exp", "run", "--queue", "-S", f"train.seed={seeds}", "train_cnn")
     start = time.perf_counter()
     repository.run(*command)
     wait_until_gone(repository, "Queued", "Running")
     seconds = time.perf_counter() - start
-    wait_until_gone(repository, "1 active", "idle")  # the next workers have another share
+    wait_until_gone(repository, "active", "idle")  # the next workers have another share
     repository.run("dvc", "queue", "remove", "--success")
     return seconds
 
@@ -62,7 +61,7 @@ def wait_until_gone(repository: Repository, *words: str) -> None:
 
 
 def queue_status(repository: Repository) -> str:
-    """Return what DVC says of the queue, "idle" for workers that wait for nothing any more."""
+    """Return what DVC says of the queue; of active and idle workers nothing if there are none."""
     done = subprocess.run(
         ["dvc", "queue", "status"],
         cwd=repository.folder,
@@ -71,4 +70,4 @@ def queue_status(repository: Repository) -> str:
         text=True,
         check=True,
     )
-    return done.stdout.replace("0 idle", "")
+    return done.stdout.replace("0 active", "").replace("0 idle", "")
