@@ -34,11 +34,13 @@ MODULES = {
     "streaming": "bench.streaming",
     "scaling": "bench.scaling",
     "coverage": "bench.coverage",
+    "storage": "bench.storage",
+    "side_by_side": "bench.side_by_side",
 }
 # A quarter of an hour each, or more.
 LONG = (
     *("accuracy", "time_to_accuracy", "time_without_imitation"),
-    *("streaming", "scaling", "coverage"),
+    *("streaming", "scaling", "coverage", "side_by_side"),
 )
 
 

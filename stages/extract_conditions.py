@@ -14,7 +14,6 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib import metadata
@@ -24,13 +23,12 @@ from pydantic import Field
 from tqdm import tqdm
 
 from timbre import command
-from timbre.cached_output import cached_files, publish
+from timbre.cached_output import publish
 from timbre.condition_names import Condition, parse_all
 from timbre.condition_shards import (
     Clip,
     Part,
     Recipe,
-    check_windows,
     choose_clips,
     choose_voices,
     content,
@@ -39,6 +37,7 @@ from timbre.condition_shards import (
     join,
     without_file,
 )
+from timbre.earlier_conditions import earlier_shards, missing_clips
 from timbre.features import Features, read_features
 from timbre.handover import deliver
 from timbre.params import Section, read_section
@@ -92,7 +91,13 @@ def main(root: Path, clips: Path, splits: Path, spectrograms: Path, conditions: 
         kept=features,
         shape=index.shape,
     )
-    earlier = cached_shards(attributes, test)
+    earlier = earlier_shards(
+        OUTPUT,
+        STAGING / "previous",
+        attributes,
+        test,
+        lambda earlier: list_test_clips(root, earlier(clips), earlier(splits)),
+    )
     missing = {name: missing_clips(test, earlier.get(name)) for name in attributes}
     parts = compute_all(recipe, missing)
     shards = {
@@ -179,26 +184,6 @@ def features_of(shard: Path, index: ShardIndex) -> Features:
             "delete it and run `dvc repro`"
         )
     return features
-
-
-def cached_shards(attributes: dict[str, Attributes], test: list[Clip]) -> dict[str, Path]:
-    """Return the last run's shards that hold some of the clips as they are to be, by condition."""
-    found = {}
-    for path in cached_files(OUTPUT, STAGING / "previous"):
-        with suppress(InputError):  # a damaged one is computed again
-            index = read_index(path)
-            name = str(index.attributes.get("condition"))
-            if index.attributes == attributes.get(name):
-                if index.content() != content(test):
-                    check_windows(path)
-                found[name] = path
-    return found
-
-
-def missing_clips(test: list[Clip], earlier: Path | None) -> tuple[Clip, ...]:
-    """Return the clips that are not in an earlier shard."""
-    there = set(read_index(earlier).content()) if earlier else set()
-    return tuple(clip for clip in test if (clip.clip_id, clip.sha256) not in there)
 
 
 def compute_all(recipe: Recipe, missing: Mapping[str, tuple[Clip, ...]]) -> dict[str, list[Path]]:

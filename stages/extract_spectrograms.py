@@ -28,15 +28,8 @@ from pydantic import Field, model_validator
 from tqdm import tqdm
 
 from timbre import command
-from timbre.cached_output import cached_files, publish
-from timbre.extraction import (
-    ShardResult,
-    ShardTask,
-    fill_shard,
-    read_indexes,
-    stored_rows,
-    without_clip,
-)
+from timbre.cached_output import publish
+from timbre.extraction import ShardResult, ShardTask, fill_shard, without_clip
 from timbre.features import LARGEST_WINDOW, n_frames
 from timbre.handover import deliver
 from timbre.log_mel import LogMel
@@ -51,8 +44,9 @@ from timbre.quarantine import (
     too_many,
     write_unusable,
 )
-from timbre.shards import Attributes, shard_name, shard_number
-from timbre.sources import Source, read_sources
+from timbre.shard_plan import deal, earlier_shards, plan
+from timbre.shards import Attributes
+from timbre.sources import read_sources
 from timbre.windows import Windowing
 from timbre.workers import get_ready, map_unordered, n_cores
 
@@ -122,7 +116,8 @@ def main(root: Path, clips: Path, bad_headers: Path, spectrograms: Path, quarant
     staging = STAGING / hashlib.sha256(json.dumps(attributes).encode()).hexdigest()[:16]
     shape = (params.n_mels, n_frames(kept.samples(params.sample_rate), params.hop_length))
     dealt = deal(read_sources(clips), params.n_shards)
-    finished, tasks = plan(dealt, staging, shape, attributes)
+    earlier = earlier_shards(OUTPUT, STAGING / "previous", clips, dealt, attributes)
+    finished, tasks = plan(dealt, earlier, staging, shape, attributes)
     fill = partial(
         fill_shard,
         root=root,
@@ -157,37 +152,6 @@ def describe(params: Extract) -> Attributes:
         "libsndfile": soundfile.__libsndfile_version__,
         "code": code.hexdigest(),
     }
-
-
-def deal(sources: list[Source], n_shards: int) -> list[list[Source]]:
-    """Return the clips of each shard."""
-    dealt: list[list[Source]] = [[] for _ in range(n_shards)]
-    for source in sources:
-        dealt[shard_number(source.clip_id, n_shards)].append(source)
-    return dealt
-
-
-def plan(
-    dealt: list[list[Source]], staging: Path, shape: tuple[int, int], attributes: Attributes
-) -> tuple[dict[str, Path], list[ShardTask]]:
-    """Return the shards that are there as they are to be, by name, and tasks for the others."""
-    cached = read_indexes(cached_files(OUTPUT, STAGING / "previous"), attributes)
-    whole = {index.content(): path for path, index in cached.items()}
-    # Of staging a shard is taken under its own name only: the others are overwritten by the tasks.
-    staged = read_indexes(sorted(staging.glob("shard-*.h5")), attributes)
-    stored = stored_rows(cached)
-    finished, tasks = {}, []
-    for number, own in enumerate(dealt):
-        name, target = shard_name(number), staging / shard_name(number)
-        content = tuple((source.clip_id, source.sha256) for source in own)
-        if target in staged and staged[target].content() == content:
-            finished[name] = target
-        elif content in whole:
-            finished[name] = whole[content]
-        else:
-            reusable = {s.sha256: stored[s.sha256] for s in own if s.sha256 in stored}
-            tasks.append(ShardTask(target, shape, own, reusable))
-    return finished, tasks
 
 
 def run_tasks(tasks: list[ShardTask], n_clips: int, fill: Fill) -> list[ShardResult]:

@@ -26,6 +26,7 @@ from timbre.confidence import measure_confidence
 from timbre.dataset import SpectrogramDataset, mean_and_std
 from timbre.device import choose_device, choose_precision, room_told
 from timbre.fingerprint import fingerprint_of
+from timbre.gpus import spread
 from timbre.handover import deliver
 from timbre.launcher import count_processes, start_processes
 from timbre.model_file import ModelCard, save_model
@@ -61,7 +62,8 @@ def main(
     if n > 1 and not is_rank():
         start_processes(n, "stages.train_cnn", paths)
     else:
-        train_network(params, join_team(device), *paths)
+        team = join_team(device) if is_rank() else Team(device=spread(device))
+        train_network(params, team, *paths)
 
 
 def train_network(
@@ -117,11 +119,8 @@ def train_network(
         draw_curves(training, curves_png)
         network.load_state_dict(training.best_weights)
         temperature, rejection = measure_confidence(network, train, val, size)
-    summary = {
-        **training.summary(),
-        "parameters": n_parameters(network),
-        "temperature": round(temperature, 6),
-    }
+    measured = {"parameters": n_parameters(network), "temperature": round(temperature, 6)}
+    summary = training.summary() | measured
     trained = {**params.model_dump(), **summary, "on": where}
     card = ModelCard(
         classes, params.model, sizes, features, trained, fingerprint, temperature, rejection

@@ -112,12 +112,14 @@ def remember(monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     places = {}
     for number, path in enumerate(sorted(CONDITIONS.rglob("*.h5"), reverse=True)):
         places[path.parent.name] = Path(shutil.copyfile(path, CACHE / f"{number:030x}"))
-    monkeypatch.setattr(extract_conditions, "cached_files", lambda *_: sorted(CACHE.iterdir()))
+    monkeypatch.setattr(
+        "timbre.earlier_conditions.cached_files", lambda *_: sorted(CACHE.iterdir())
+    )
     return places
 
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extract_conditions, "cached_files", lambda *_: [])
+    monkeypatch.setattr("timbre.earlier_conditions.cached_files", lambda *_: [])
 
 
 def problems() -> list[str]:

@@ -85,7 +85,7 @@ def remember(monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     places = {}
     for number, path in enumerate(sorted(SHARDS.iterdir(), reverse=True)):
         places[path.name] = Path(shutil.copyfile(path, CACHE / f"{number:030x}"))
-    monkeypatch.setattr(extract_spectrograms, "cached_files", lambda *_: sorted(CACHE.iterdir()))
+    monkeypatch.setattr("timbre.shard_plan.cached_files", lambda *_: sorted(CACHE.iterdir()))
     return places
 
 
@@ -193,7 +193,7 @@ def test_a_renamed_clip_is_not_computed_again(monkeypatch: pytest.MonkeyPatch, s
     said()
     reused = extract()
     assert said() == "0 computed, 6 reused"
-    monkeypatch.setattr(extract_spectrograms, "cached_files", lambda *_: [])
+    monkeypatch.setattr("timbre.shard_plan.cached_files", lambda *_: [])
     assert extract() == reused
 
 
@@ -208,7 +208,7 @@ def test_another_number_of_shards_computes_nothing(
     reused = extract()
     assert said() == "0 computed, 6 reused"
     assert list(reused) == [shard_name(number) for number in range(5)]
-    monkeypatch.setattr(extract_spectrograms, "cached_files", lambda *_: [])
+    monkeypatch.setattr("timbre.shard_plan.cached_files", lambda *_: [])
     assert extract() == reused
 
 

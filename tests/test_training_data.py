@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from shard_files import write_shard
@@ -13,6 +14,7 @@ from timbre.streaming import BESIDES, LEAST_BUFFER, StreamedDataset
 from timbre.team import ALONE, Team
 from timbre.training_data import MOST_FOR_VAL, TrainingData, open_splits, what_fits
 
+CPU = torch.device("cpu")
 SHAPE = (1, 4)
 WINDOW = 8  # bytes
 N_TRAIN, N_VAL, BATCH_SIZE = 2000, 400, 16

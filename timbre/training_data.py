@@ -39,16 +39,14 @@ def open_splits(
     device: torch.device,
     team: Team = ALONE,
 ) -> TrainingData:
-    """Bring both splits to the process's device, if they fit into its `memory_gb` together.
+    """Bring training and validation split to the device, if both fit into `memory_gb` together.
 
     What does not is streamed, and a line says so. All processes of a team decide that alike, by the
     whole splits: else their orders would differ. Raises InputError if the memory is too small even
     for that, or if a clip has no spectrogram.
     """
     train, val = (_find(splits, name, spectrograms) for name in ("train", "val"))
-    val = val._replace(table=val.table.of(team.part(len(val.table))))
     sizes = train.table.n_bytes(), val.table.n_bytes()
-    device = team.device
     window = sizes[0] // max(len(train.table), 1)
     room, besides = round(min(memory_gb * 1e9, 2**62)), (BESIDES + batch_size + 1) * window
     least = besides + LEAST_BUFFER * window
@@ -67,11 +65,6 @@ def open_splits(
     )
     part = opened(val._replace(table=val.table.of(team.part(len(val.table)))))
     return TrainingData(learned, opened(val) if team.leads and team.size > 1 else part, part)
-
-
-def stream_split(splits: pd.DataFrame, name: str, spectrograms: Path) -> SpectrogramDataset:
-    """Open a whole split to look at it once. Raises InputError if a clip has no spectrogram."""
-    return stream_dataset(*_find(splits, name, spectrograms))
 
 
 def what_fits(train: int, val: int, room: int, least: int) -> tuple[bool, bool]:
