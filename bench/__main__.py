@@ -33,6 +33,7 @@ MODULES = {
     "time_without_imitation": "bench.training_time",
     "scaling": "bench.scaling",
     "coverage": "bench.coverage",
+    "cluster": "bench.cluster",
 }
 # A quarter of an hour each, or more.
 LONG = ("accuracy", "time_to_accuracy", "time_without_imitation", "scaling", "coverage")
