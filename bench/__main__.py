@@ -36,6 +36,7 @@ MODULES = {
     "coverage": "bench.coverage",
     "storage": "bench.storage",
     "side_by_side": "bench.side_by_side",
+    "cluster": "bench.cluster",
 }
 # A quarter of an hour each, or more.
 LONG = (

@@ -35,6 +35,8 @@ EXTRACT: dict[str, Any] = {
     "fmax": None,
     "top_db": 80.0,
     "n_shards": 2,
+    "scheduler": "",
+    "audio_url": "",
 }
 QUIET = ["clean", "telephone", "white_noise_5db"]  # each clip for itself
 ALL = [*QUIET, "babble_5db"]

@@ -1,7 +1,7 @@
 """The clips as extraction needs them."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from typing import NamedTuple
 from timbre.problems import InputError, unusable
 
 COLUMNS = ("clip_id", "path", "sha256")
+LENGTH = ("clip_id", "n_samples", "sample_rate")
 
 
 class Source(NamedTuple):
@@ -27,8 +28,19 @@ def read_sources(clips: Path) -> list[Source]:
     return [Source(*row) for row in read_columns(clips, COLUMNS)]
 
 
-def read_columns(table: Path, names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Read the cells of these columns of a table between stages, in its order.
+def read_seconds(clips: Path) -> dict[str, float]:
+    """Return how long each clip in clips.csv is by its header, by its id. Raises InputError."""
+    try:
+        return {
+            clip_id: int(n_samples) / int(sample_rate)
+            for clip_id, n_samples, sample_rate in read_columns(clips, LENGTH)
+        }
+    except (ValueError, ArithmeticError) as error:
+        raise InputError(unusable(clips, error)) from None
+
+
+def read_columns(table: Path, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Iterate over the cells of two columns or more of a table between stages, in its order.
 
     Without pandas, whose import alone takes longer than to extract a hundred clips. Raises
     InputError if it is missing or not such a table.
@@ -38,6 +50,6 @@ def read_columns(table: Path, names: Sequence[str]) -> list[tuple[str, ...]]:
             rows = csv.reader(file, strict=True)
             header = next(rows)
             chosen = itemgetter(*(header.index(name) for name in names))
-            return [chosen(row) for row in rows]
+            yield from map(chosen, rows)
     except (OSError, ValueError, LookupError, StopIteration, csv.Error) as error:
         raise InputError(unusable(table, error)) from None
