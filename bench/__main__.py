@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from bench import machine, report
+from bench import machine, report, scale_page
 from bench.corpora import NoRecordingsError, recordings
 from bench.figures import Figure
 from bench.workshop import Workshop
@@ -33,9 +33,10 @@ MODULES = {
     "time_without_imitation": "bench.training_time",
     "scaling": "bench.scaling",
     "coverage": "bench.coverage",
+    "cost": "bench.cost",
 }
 # A quarter of an hour each, or more.
-LONG = ("accuracy", "time_to_accuracy", "time_without_imitation", "scaling", "coverage")
+LONG = ("accuracy", "time_to_accuracy", "time_without_imitation", "scaling", "coverage", "cost")
 
 
 def main(arguments: list[str]) -> int:
@@ -58,6 +59,7 @@ def main(arguments: list[str]) -> int:
             results = report.merge(report.read(report.RESULTS), {name: entry})
             report.write(results, report.RESULTS)
             report.update_page(results, report.PAGE)
+            scale_page.update_page(results, scale_page.PAGE)
     if options.quick:
         print("quick: sizes too small to believe these numbers; nothing was written")
     return 0

@@ -1,7 +1,7 @@
 """clips.csv as codes and splits.csv from them, for `split`: without pandas, within bounded memory.
 
-Ten million clips take 2.5 GB so (docs/scale.md). Importing pandas takes a third of a second, more than
-all else that `split` needs to start.
+Ten million clips take 2.5 GB so (docs/scale.md). Importing pandas takes a third of a second, more
+than all else that `split` needs to start.
 """
 
 import csv
