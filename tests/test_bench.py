@@ -382,8 +382,7 @@ def test_planted_copies_are_found_and_other_recordings_are_not() -> None:
 def cost_document() -> report.Document:
     """What the bench would keep if all costs lay on a line."""
     measured = {
-        size: Cost(2 + 0.001 * size, 500 + 10.0 * size, 20.0 * size)
-        for size in (1000, 2000, 4000)
+        size: Cost(2 + 0.001 * size, 500 + 10.0 * size, 20.0 * size) for size in (1000, 2000, 4000)
     }
     points = [{size: astuple(own)[n] for size, own in measured.items()} for n in range(3)]
     figures = []
