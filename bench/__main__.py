@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from bench import machine, report
+from bench import machine, report, scale_page
 from bench.corpora import NoRecordingsError, recordings
 from bench.figures import Figure
 from bench.workshop import Workshop
@@ -37,11 +37,12 @@ MODULES = {
     "storage": "bench.storage",
     "side_by_side": "bench.side_by_side",
     "cluster": "bench.cluster",
+    "cost": "bench.cost",
 }
 # A quarter of an hour each, or more.
 LONG = (
     *("accuracy", "time_to_accuracy", "time_without_imitation"),
-    *("streaming", "scaling", "coverage", "side_by_side"),
+    *("streaming", "scaling", "coverage", "side_by_side", "cost"),
 )
 
 
@@ -65,6 +66,7 @@ def main(arguments: list[str]) -> int:
             results = report.merge(report.read(report.RESULTS), {name: entry})
             report.write(results, report.RESULTS)
             report.update_page(results, report.PAGE)
+            scale_page.update_page(results, scale_page.PAGE)
     if options.quick:
         print("quick: sizes too small to believe these numbers; nothing was written")
     return 0

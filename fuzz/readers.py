@@ -18,7 +18,9 @@ import yaml
 
 from stages.extract_spectrograms import Extract
 from timbre.audio_header import HeaderError, read_header
-from timbre.clips import CLIP_COLUMNS, SPLIT_COLUMNS, read_clips, read_divided
+from timbre.clip_table import read_clip_table
+from timbre.clips import read_clips, read_divided
+from timbre.columns import CLIP_COLUMNS, SPLIT_COLUMNS
 from timbre.copy_table import read_copies
 from timbre.model_file import KEY, ModelCard, load_model, save_model
 from timbre.networks import build_network
@@ -70,7 +72,7 @@ def tables_of_stages(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     labels = path.with_name("labels.json")
     labels.write_text('{"classes": ["a", "b"]}')
-    for read in (read_clips, read_copies, read_sources):
+    for read in (read_clips, read_clip_table, read_copies, read_sources):
         with suppress(InputError):
             read(path)
     for splits, classes in ((path, labels), (path.with_name("splits.csv"), path)):

@@ -20,7 +20,7 @@ from timbre.corpus import (
 )
 from timbre.headers import WORKER_MODULES, read_headers
 from timbre.params import read_section
-from timbre.problems import InputError
+from timbre.problems import InputError, capped
 from timbre.quarantine import (
     WAY_OUT,
     BadAudio,
@@ -29,7 +29,7 @@ from timbre.quarantine import (
     too_many,
     write_unusable,
 )
-from timbre.table import capped, find_table, read_table
+from timbre.table import find_table, read_table
 from timbre.workers import get_ready
 
 

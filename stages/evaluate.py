@@ -20,7 +20,8 @@ from timbre import command, confusion, intervals, reliability, roc, scores
 from timbre.agreement import check_fits
 from timbre.answers import clip_probs
 from timbre.atomic import replacing, write_json
-from timbre.clips import SEEN, UNKNOWN, read_divided
+from timbre.clips import read_divided
+from timbre.columns import SEEN, UNKNOWN
 from timbre.dataset import find_windows
 from timbre.held_out import HeldOut
 from timbre.layers import Network

@@ -56,7 +56,7 @@ VALUE_MODULES = tuple(
         *("levels", "noise", "rooms", "tempo"),
     )
 )
-CLIP_COLUMNS = ("clip_id", "path", "sha256", "label", "n_samples", "sample_rate")
+NEEDED = ("clip_id", "path", "sha256", "label", "n_samples", "sample_rate")
 KEY = "params.yaml: robustness.conditions"
 FEW_CLIPS = 2  # computed by one worker before others have started
 
@@ -123,7 +123,7 @@ def known(names: list[str]) -> list[Condition]:
 def list_test_clips(root: Path, clips: Path, splits: Path) -> list[Clip]:
     """Return the clips of the test split, in the order of clip_id."""
     chosen = {row[0] for row in read_columns(splits, ("clip_id", "split")) if row[1] == "test"}
-    rows = {row[0]: row for row in read_columns(clips, CLIP_COLUMNS) if row[0] in chosen}
+    rows = {row[0]: row for row in read_columns(clips, NEEDED) if row[0] in chosen}
     if missing := sorted(chosen - rows.keys()):
         raise InputError(f"{splits}: {missing[0]} is not in {clips}: run `dvc repro`")
     try:

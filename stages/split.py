@@ -7,17 +7,19 @@ python -m stages.split data/clips.csv data/copies.csv data/quarantine.csv data/s
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from timbre import command
 from timbre.atomic import write_json
-from timbre.clips import COPY, SEEN, SPLITS, UNKNOWN, read_clips, write_splits
+from timbre.clip_table import ClipTable, read_clip_table, write_split_table
+from timbre.coded import Clips, Columns, Picked
+from timbre.columns import COPY, SEEN, SPLITS, UNKNOWN
 from timbre.copy_table import leave_copies_out, merged_groups, n_torn, read_copies
 from timbre.held_out import HeldOut, held_out_classes, number_known, place_unknown
 from timbre.leaks import absent_classes, leaks
@@ -70,27 +72,21 @@ def main(clips: Path, copies: Path, quarantine: Path, splits: Path, metrics: Pat
     params = read_section("split", Split)
     held_out = read_section("evaluate", HeldOut, own_keys=True)
     unusable = read_unusable(quarantine)
-    everything, pairs = usable(read_clips(clips), unusable), read_copies(copies)
+    everything, pairs = usable(read_clip_table(clips), unusable), read_copies(copies)
     if params.copies == "together":
-        everything["group"] = merged_groups(everything, pairs)
-    unknown = held_out_classes(
-        everything["label"].unique().tolist(),
-        held_out.unknown,
-        held_out.unknown_folds,
-        held_out.unknown_fold,
+        everything = replace(everything, group=merged_groups(everything, pairs))
+    numbered = replace(
+        everything, target=number_known(everything, unknown_of(everything, held_out))
     )
-    numbered = number_known(everything, unknown)
-    table = numbered[numbered["target"] >= 0].reset_index(drop=True)
+    is_known = numbered.target >= 0
+    table = numbered if is_known.all() else Picked(numbered, is_known)
     split = divide(table, pairs, params)
-    used = split != COPY
-    n_audio, n_group = leaks(table[used], split[used])
-    torn = n_torn(table[used], split[used], pairs)
-    leaking = {"audio": n_audio, "group": n_group, "copies": torn}
+    leaking = count_leaks(table, split, pairs)
     if params.method in GROUPS_STAY_WHOLE:
         split = set_aside(table, split, params.seen, params.seed)
-    divided = place_unknown(numbered, split)
-    write_splits(divided, splits)
-    counts = split_counts(divided)
+    placed = place_unknown(numbered.target, split)
+    write_split_table(numbered, placed, splits)
+    counts = split_counts(numbered, placed)
     n_bad = len(unusable)
     document = {"method": params.method, **counts, "leaks": leaking, "quarantined": n_bad}
     write_json(document, metrics)
@@ -101,18 +97,31 @@ def main(clips: Path, copies: Path, quarantine: Path, splits: Path, metrics: Pat
     print(f"split: {params.method}{turn}: {told(counts, leaking)}{without}")
 
 
-def usable(table: pd.DataFrame, unusable: list[Unusable]) -> pd.DataFrame:
+def usable(table: ClipTable, unusable: list[Unusable]) -> ClipTable:
     """Return the rows of clips that have spectrograms.
 
     Raises InputError if a class has none: a network would know it by name only.
     """
-    kept = table[~table["clip_id"].isin([clip.clip_id for clip in unusable])]
-    if problems := lost_classes(table["label"], kept["label"]):
+    if not unusable:
+        return table
+    left_out = {clip.clip_id for clip in unusable}
+    kept = table.take(np.array([clip_id not in left_out for clip_id in table.clip_id], bool))
+    if problems := lost_classes(table.label.used_names(), kept.label.used_names()):
         raise InputError(problems)
-    return kept.reset_index(drop=True)
+    return kept
 
 
-def divide(table: pd.DataFrame, pairs: pd.DataFrame, params: Split) -> npt.NDArray[np.str_]:
+def unknown_of(table: ClipTable, held_out: HeldOut) -> list[str]:
+    """Return the classes that are kept from training."""
+    return held_out_classes(
+        table.label.used_names(),
+        held_out.unknown,
+        held_out.unknown_folds,
+        held_out.unknown_fold,
+    )
+
+
+def divide(table: Clips, pairs: Columns, params: Split) -> npt.NDArray[np.str_]:
     """Return the split of each row of `table`: train, val, test or copy.
 
     Raises InputError if a class has no clip in one of the first three.
@@ -125,25 +134,35 @@ def divide(table: pd.DataFrame, pairs: pd.DataFrame, params: Split) -> npt.NDArr
     if params.copies == "together" and params.method in GROUPS_STAY_WHOLE:
         split = leave_copies_out(table, split, pairs)
         kept = split != COPY
-        parts = np.array([SPLITS.index(name) for name in split[kept]], np.int64)
-        problems = absent_classes(table[kept], parts, SPLITS, ALL_COPIES)
-        if problems:
+        parts = np.select([split[kept] == name for name in SPLITS], range(len(SPLITS)))
+        if problems := absent_classes(Picked(table, kept), parts, SPLITS, ALL_COPIES):
             raise InputError(problems)
     return split
 
 
-def split_counts(divided: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Clips, groups and classes of each split; of seen, unknown and copy where there are any."""
-    found = set(divided["split"])
+def count_leaks(table: Clips, split: npt.NDArray[np.str_], pairs: Columns) -> dict[str, int]:
+    """Count what stands in several splits; of copies that are left out nothing does."""
+    used = split != COPY
+    n_audio, n_group = leaks(Picked(table, used), split[used])
     return {
-        name: {
-            "clips": len(part),
-            "groups": part["group"].nunique(),
-            "classes": part["label"].nunique(),
-        }
-        for name in (*SPLITS, *(name for name in (SEEN, UNKNOWN, COPY) if name in found))
-        for part in [divided[divided["split"] == name]]
+        "audio": n_audio,
+        "group": n_group,
+        "copies": n_torn(Picked(table, used), split[used], pairs),
     }
+
+
+def split_counts(table: ClipTable, splits: npt.NDArray[np.str_]) -> dict[str, dict[str, int]]:
+    """Clips, groups and classes of each split; of seen, unknown and copy where there are any."""
+    counts = {}
+    for name in (*SPLITS, SEEN, UNKNOWN, COPY):
+        own = splits == name
+        if name in SPLITS or own.any():
+            counts[name] = {
+                "clips": int(np.count_nonzero(own)),
+                "groups": len(np.unique(table.group.codes[own])),
+                "classes": len(np.unique(table.label.codes[own])),
+            }
+    return counts
 
 
 def told(counts: dict[str, dict[str, int]], leaking: dict[str, int]) -> str:

@@ -428,11 +428,16 @@ def test_a_corpus_that_is_not_there_is_explained(
 
 def test_a_table_without_permission_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     # Permission bits bind no test that runs as root: the refusal itself is played.
-    def refuse(path: Path) -> bytes:
-        raise PermissionError(13, "Permission denied")
+    opened = Path.open
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    done = run(encode_labels.main, ROOT, CLIPS, LABELS, BAD_HEADERS)
+    def refuse(path: Path, *args: Any, **named: Any) -> Any:  # noqa: ANN401 (those of Path.open)
+        if path.suffix == ".csv":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *args, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        done = run(encode_labels.main, ROOT, CLIPS, LABELS, BAD_HEADERS)
     assert (done.code, done.errors()) == (1, [f"{TABLE}cannot be read: Permission denied"])
 
 

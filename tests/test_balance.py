@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.model_selection import StratifiedGroupKFold
 
-from timbre.balance import FloatArray, IntArray, deal
+from timbre.balance import FloatArray, IntArray, deal, equal_runs, kinds_of
 
 SHARES = np.array([0.7, 0.15, 0.15])
 
@@ -143,3 +143,35 @@ def test_a_climb_that_is_cut_short_tears_no_unit_and_is_no_worse_than_none(
         assert len({*zip(units.tolist(), parts.tolist(), strict=True)}) == 150
         found.append(badness(class_counts(parts, targets, 5), equal))
     assert found[1] < found[0]
+
+
+RUNS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=4), min_size=1, max_size=12)
+
+
+@given(RUNS)
+def test_runs_have_one_number_where_they_are_equal_and_others_where_not(
+    runs: list[list[int]],
+) -> None:
+    cells = np.array([cell for run in runs for cell in run])
+    starts = np.cumsum([0, *map(len, runs[:-1])])
+    numbers = equal_runs(cells, starts).tolist()
+    for one, other in product(range(len(runs)), repeat=2):
+        assert (numbers[one] == numbers[other]) == (runs[one] == runs[other])
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=1, max_size=40))
+def test_units_are_of_one_kind_where_their_classes_have_equal_counts(
+    clips: list[tuple[int, int]],
+) -> None:
+    targets, units = (
+        np.unique(column, return_inverse=True)[1] for column in zip(*clips, strict=True)
+    )
+    kinds, kind_of_unit = kinds_of(targets, units)
+    counted = [
+        np.bincount(targets[units == unit], minlength=targets.max() + 1)
+        for unit in range(units.max() + 1)
+    ]
+    assert kinds[kind_of_unit][:, :-1].tolist() == [row.tolist() for row in counted]
+    assert len({tuple(row) for row in kinds.tolist()}) == len(kinds)
+    _, first = np.unique(kind_of_unit, return_index=True)
+    assert first.tolist() == sorted(first.tolist())

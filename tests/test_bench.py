@@ -2,8 +2,11 @@
 
 import itertools
 import json
+import os
 import platform
+import sys
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +14,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import coverage, export, machine, planted_leaks, rejection, report, voice
+from bench import (
+    cost,
+    coverage,
+    export,
+    machine,
+    planted_leaks,
+    rejection,
+    report,
+    scale_page,
+    voice,
+)
 from bench.__main__ import LONG, MODULES, main
 from bench.corpora import recordings
+from bench.counted import Cost, run_counted
 from bench.figures import Figure, ratio_figure, value_figure
 from bench.pairs import Comparison, Side, compare, repeat, untold
 from bench.workshop import needed_by
@@ -363,3 +377,70 @@ def test_planted_copies_are_found_and_other_recordings_are_not() -> None:
     assert len(planted.alarms) <= 0.001 * planted.n_pairs
     reciters = {tuple(paths[n].parent.name for n in pair) for pair in planted.alarms}
     assert all(one == other for one, other in reciters)
+
+
+def cost_document() -> report.Document:
+    """What the bench would keep if all costs lay on a line."""
+    measured = {
+        size: Cost(2 + 0.001 * size, 500 + 10.0 * size, 20.0 * size) for size in (1000, 2000, 4000)
+    }
+    points = [{size: astuple(own)[n] for size, own in measured.items()} for n in range(3)]
+    figures = []
+    for part in ("extract_spectrograms", "train_cnn, an epoch"):
+        lines = [cost.points_line(own, [1000, 4000]) for own in points]
+        figures += cost.part_figures(part, lines)
+        figures.append(cost.error_figure(part, lines[0], points[0], [2000]))
+    return {"cost": {"machine": {"cores": 2}, "figures": [one.document() for one in figures]}}
+
+
+@given(st.floats(0, 100), st.floats(0, 1), st.integers(1, 1000), st.integers(1, 1000))
+def test_the_line_through_two_points_of_a_line_is_that_line(
+    start: float, slope: float, size: int, more: int
+) -> None:
+    sizes = [size, size + more]
+    line = cost.Line.through(sizes, [start + slope * n for n in sizes])
+    for n in (0, *sizes, 10 * more):
+        assert line.at(n) == pytest.approx(start + slope * n, rel=1e-6, abs=1e-6)
+
+
+def test_costs_on_a_line_are_predicted_without_error_and_told_a_unit() -> None:
+    figures = {one["name"]: one for one in cost_document()["cost"]["figures"]}
+    assert figures["extract_spectrograms: seconds a clip"]["median"] == pytest.approx(0.001)
+    assert figures["extract_spectrograms: seconds at the start"]["median"] == pytest.approx(2)
+    window = "train_cnn, an epoch: bytes written a training window"
+    assert figures[window]["median"] == pytest.approx(20 / 0.7, rel=1e-3)
+    errors = [one for name, one in figures.items() if "error" in name]
+    assert [(one["median"] < 1e-6, one["met"]) for one in errors] == [(True, True)] * 2
+
+
+def test_an_error_above_a_seventh_is_told_as_not_met() -> None:
+    line = cost.Line(0, 1)
+    figure = cost.error_figure("a part", line, {10: 10, 20: 30}, [10, 20])
+    assert (round(figure.median, 1), figure.met) == (33.3, False)
+
+
+def test_a_million_clips_cost_what_their_units_do_and_money_follows_the_prices() -> None:
+    found = scale_page.parts(cost_document()["cost"])
+    extracted = found[0]
+    assert extracted.core_hours == pytest.approx(1000 * 2 / 3600)
+    assert (extracted.gb_read, extracted.gb_written) == pytest.approx((0.01, 0.02))
+    once = scale_page.money(found, scale_page.Assumed(epochs=1))
+    dearer = scale_page.money(found, scale_page.Assumed(0.1, 0.046, 0.18, epochs=1))
+    assert [*dearer.values()] == pytest.approx([2 * value for value in once.values()])
+
+
+def test_the_page_of_scale_is_that_of_the_committed_results() -> None:
+    page = scale_page.PAGE.read_text(encoding="utf-8")
+    results = report.read(report.RESULTS)
+    assert scale_page.with_table(page, results, scale_page.Assumed()) == page
+
+
+def test_the_bytes_of_processes_that_nobody_waits_for_are_counted(tmp_path: Path) -> None:
+    content = bytes(3_000_000)
+    (tmp_path / "file").write_bytes(content)
+    orphan = "open('copy', 'wb').write(open('file', 'rb').read())"
+    parent = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {orphan!r}])"
+    found = run_counted([sys.executable, "-c", parent], tmp_path, dict(os.environ))
+    assert (tmp_path / "copy").read_bytes() == content
+    assert len(content) <= found.read < 3 * len(content)
+    assert len(content) <= found.written < 1.1 * len(content)

@@ -8,8 +8,6 @@ import pandas as pd
 import pytest
 
 from timbre.clips import (
-    CLIP_COLUMNS,
-    SPLIT_COLUMNS,
     known_classes,
     read_classes,
     read_clips,
@@ -18,6 +16,7 @@ from timbre.clips import (
     write_clips,
     write_splits,
 )
+from timbre.columns import CLIP_COLUMNS, SPLIT_COLUMNS
 from timbre.problems import InputError
 
 Read = Callable[[Path], object]

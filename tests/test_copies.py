@@ -15,9 +15,10 @@ from shard_files import write_shard
 
 import timbre.copies
 from stages.find_copies import main
-from timbre.clips import CLIP_COLUMNS, write_clips
+from timbre.clips import write_clips
+from timbre.columns import CLIP_COLUMNS
 from timbre.copies import LIMIT, Copy, Index
-from timbre.copy_table import merged_groups, read_copies
+from timbre.copy_table import merged_groups
 from timbre.problems import InputError
 from timbre.shards import ShardIndex, shard_name
 from timbre.subfingerprints import Listening, listening
@@ -176,7 +177,7 @@ def run(
     table = pd.DataFrame([rows] * len(clips)).assign(clip_id=clips, label=list(labels))
     write_clips(table, Path("clips.csv"))
     main(*map(Path, ("spectrograms", "clips.csv", "copies.csv", "copies.json")))
-    return read_copies(Path("copies.csv")), json.loads(Path("copies.json").read_text())
+    return pd.read_csv("copies.csv"), json.loads(Path("copies.json").read_text())
 
 
 def test_the_stage_writes_each_pair_once_with_its_offset(

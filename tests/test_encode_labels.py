@@ -12,7 +12,8 @@ from conftest import write_wav
 from sklearn.preprocessing import LabelEncoder
 
 from stages.encode_labels import main
-from timbre.clips import CLIP_COLUMNS, read_clips
+from timbre.clips import read_clips
+from timbre.columns import CLIP_COLUMNS
 from timbre.problems import InputError
 
 PARAMS = (

@@ -9,7 +9,7 @@ from clone import REPOSITORY
 FOR_OTHERS = frozenset({"dvc", "librosa", "matplotlib", "scipy", "sklearn", "torch"})
 UNWANTED = {
     "encode_labels": FOR_OTHERS | {"h5py"},
-    "split": FOR_OTHERS | {"h5py", "soundfile"},
+    "split": FOR_OTHERS | {"h5py", "pandas", "soundfile"},
     "extract_spectrograms": FOR_OTHERS | {"pandas"},
     "extract_conditions": FOR_OTHERS | {"pandas"},
     "report": FOR_OTHERS | {"pandas"},

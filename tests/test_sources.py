@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timbre.clips import CLIP_COLUMNS, read_clips, write_clips
+from timbre.clips import read_clips, write_clips
+from timbre.columns import CLIP_COLUMNS
 from timbre.problems import InputError
 from timbre.sources import Source, read_sources
 

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from stages.split import main
-from timbre.clips import CLIP_COLUMNS, read_splits, write_clips
+from timbre.clips import read_splits, write_clips
+from timbre.columns import CLIP_COLUMNS
 from timbre.copy_table import COPY_COLUMNS, read_copies, write_copies
 from timbre.problems import InputError
 from timbre.quarantine import Unusable, write_unusable

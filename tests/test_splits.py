@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from timbre.clips import SPLITS
+from timbre.columns import SPLITS
 from timbre.leaks import leaks
 from timbre.problems import InputError
 from timbre.splits import METHODS, Method, fold_clips, grouped, hashed, official, split_clips

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timbre.problems import InputError
-from timbre.table import MAX_LISTED, Table, capped, find_table, read_table
+from timbre.problems import MAX_LISTED, InputError, Lines, capped
+from timbre.table import Table, examine_table, find_table, read_table
 
 PLAIN = "FilePath,Class,Group,Split\na.wav,cat,g1,train\nb.wav,dog,g2,test\n"
 
@@ -216,6 +216,25 @@ def test_a_long_list_is_cut_and_nothing_goes_uncounted(n: int) -> None:
     told = capped([str(i) for i in range(n)])
     assert told[:MAX_LISTED] == [str(i) for i in range(min(n, MAX_LISTED))]
     assert told[MAX_LISTED:] == ([f"... and {n - MAX_LISTED} more like the one above"] * (n > 50))
+
+
+def test_of_ten_million_messages_only_those_shown_are_written() -> None:
+    written: list[int] = []
+
+    def write(number: int) -> str:
+        written.append(number)
+        return str(number)
+
+    told = capped(Lines(10_000_000, write))
+    assert written == list(range(MAX_LISTED))
+    assert told[-1] == f"... and {10_000_000 - MAX_LISTED} more like the one above"
+
+
+def test_every_message_can_be_had(tmp_path: Path) -> None:
+    path = tmp_path / "filespaths.csv"
+    path.write_text("FilePath,Class\n" + "a.wav,\n" * 200)
+    (empty,) = examine_table(path).problems
+    assert list(empty) == [f"row {number}: Class is empty" for number in range(2, 202)]
 
 
 def test_two_hundred_thousand_rows_take_seconds(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import timbre.table_text
 from timbre.problems import InputError
 from timbre.table import Table, read_table
 
@@ -37,6 +38,18 @@ def test_every_unicode_encoding_gives_the_same_rows(tmp_path: Path, encoding: st
     table = read(tmp_path, text.encode(encoding))
     assert cells(table, "file_path", "label") == [("صوت.wav", "عبد الرحمن"), ("b.wav", "ö")]
     assert table.warnings == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32", "cp1252"])
+def test_a_letter_between_two_parts_of_the_file_changes_nothing(
+    tmp_path: Path, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = ("FilePath,Class\n" + "öäü.wav,é\nb.wav,ö\n" * 3).encode(encoding)
+    whole = read(tmp_path, content)
+    monkeypatch.setattr(timbre.table_text, "PART", 1)
+    parts = read(tmp_path, content)
+    assert parts.rows.equals(whole.rows)
+    assert parts.warnings == whole.warnings
 
 
 @pytest.mark.parametrize("byte", [b"\xe9", b"\xe9\x81"])

@@ -50,7 +50,7 @@ def audit(place: Path, table: str, audio: str, allow_outside: bool, n_processes:
         if clips.empty:
             return Audit(listing, clips, ordered(findings), None, 0)
         copies, n_compared, told = _copies(clips, spool)
-    grouped = clips.assign(group=merged_groups(clips, copies))
+    grouped = clips.assign(group=merged_groups(clips, copies).tolist())
     giveaway = measure_giveaway(grouped)
     findings += [
         *told,

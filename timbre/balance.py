@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
+Codes = NDArray[np.int64] | NDArray[np.int32]
 FloatArray = NDArray[np.float64]
 
 MOST_CHAINS = 32  # restarts that run side by side
@@ -17,7 +17,7 @@ GREEDY_WORK = 5e6  # cells computed by all chains together: some seconds at most
 WIDEST_SHUFFLE = 2.0  # of the order "big units first", in natural logarithms of their share
 
 
-def deal(targets: IntArray, units: IntArray, fractions: FloatArray, seed: int) -> IntArray:
+def deal(targets: IntArray, units: Codes, fractions: FloatArray, seed: int) -> IntArray:
     """Give every clip a part, 0 to len(fractions) - 1, so that no unit stands in two parts.
 
     targets and units are `(n_clips,)` codes of class and unit; fractions are the parts' wanted
@@ -32,7 +32,7 @@ def deal(targets: IntArray, units: IntArray, fractions: FloatArray, seed: int) -
     """
     rng = np.random.default_rng(seed)
     unit_of_clip = np.unique(units, return_inverse=True)[1]
-    kinds, kind_of_unit = _kinds(np.unique(targets, return_inverse=True)[1], unit_of_clip)
+    kinds, kind_of_unit = kinds_of(np.unique(targets, return_inverse=True)[1], unit_of_clip)
     bundle_of_unit, sizes = _bundles(kind_of_unit, len(fractions), rng)
     kind_of_bundle = np.empty(len(sizes), np.int64)
     kind_of_bundle[bundle_of_unit] = kind_of_unit
@@ -76,23 +76,44 @@ class _Task:
         return error
 
 
-def _kinds(targets: IntArray, units: IntArray) -> tuple[IntArray, IntArray]:
-    """Units with equal class counts are of one kind: `(n_kinds, n_columns)`, `(n_units,)`."""
+def kinds_of(targets: IntArray, units: IntArray) -> tuple[IntArray, IntArray]:
+    """Units with equal class counts are of one kind: `(n_kinds, n_columns)`, `(n_units,)`.
+
+    Kinds are numbered in the order of their first units.
+    """
     n_classes = int(targets.max()) + 1
     pairs, counts = np.unique(units * n_classes + targets, return_counts=True)
-    columns = (pairs // n_classes, pairs % n_classes, counts)
-    cells = zip(*(column.tolist() for column in columns), strict=True)
-    numbers: dict[tuple[tuple[int, int], ...], int] = {}
-    kind_of_unit = [
-        numbers.setdefault(tuple((target, n) for _, target, n in unit), len(numbers))
-        for _, unit in groupby(cells, key=lambda cell: cell[0])
-    ]
-    kinds = np.zeros((len(numbers), n_classes + 1), np.int64)
-    for kind, cells_of_kind in enumerate(numbers):
-        for target, n in cells_of_kind:
-            kinds[kind, target] = n
+    unit, target = np.divmod(pairs, n_classes)
+    starts = np.flatnonzero(np.diff(unit, prepend=-1))
+    runs = equal_runs(target * (int(counts.max()) + 1) + counts, starts)
+    _, first, same = np.unique(runs, return_index=True, return_inverse=True)
+    kind_of_unit = np.argsort(np.argsort(first))[same]
+    is_first = np.zeros(len(starts), bool)
+    is_first[first] = True
+    shown = is_first[unit]
+    kinds = np.zeros((len(first), n_classes + 1), np.int64)
+    kinds[kind_of_unit[unit[shown]], target[shown]] = counts[shown]
     kinds[:, -1] = kinds.sum(1)
-    return kinds, np.array(kind_of_unit)
+    return kinds, kind_of_unit
+
+
+def equal_runs(cells: IntArray, starts: IntArray) -> IntArray:
+    """Number the runs of `cells` that begin at `starts`; equal runs have equal numbers.
+
+    All runs grow by a cell at a time. Those of equal beginnings have equal numbers so far; one that
+    has ended keeps its number, which no longer one gets.
+    """
+    lengths = np.diff(starts, append=len(cells))
+    cells = np.unique(cells, return_inverse=True)[1]
+    n_numbers = n_cells = int(cells.max()) + 1
+    numbers: IntArray = cells[starts]
+    growing = np.arange(len(starts))
+    for place in range(1, int(lengths.max())):
+        growing = growing[lengths[growing] > place]
+        longer = numbers[growing] * n_cells + cells[starts[growing] + place]
+        numbers[growing] = n_numbers + np.unique(longer, return_inverse=True)[1]
+        n_numbers = int(numbers.max()) + 1
+    return numbers
 
 
 def _bundles(

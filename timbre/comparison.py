@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from timbre.problems import InputError
-from timbre.table import capped
+from timbre.problems import InputError, capped
 
 LEVEL = 0.05  # a loss that chance makes this seldom is no chance
 MOST_EXACT = 14  # groups that changed, up to which all 2 ** n signs are tried

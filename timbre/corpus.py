@@ -5,14 +5,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 from tqdm import tqdm
 
 from timbre.places import Finder
-from timbre.problems import InputError
-from timbre.table import Examined, Table, capped, without_problems
+from timbre.problems import InputError, Lines, capped
+from timbre.table import Examined, Kind, Table, without_problems
 from timbre.table_cells import HEADERS
 
 N_THREADS = 8  # keeps a disk or a network folder busy; more would wait for each other
@@ -53,12 +53,11 @@ def find_clips(rows: pd.DataFrame, root: Path, audio: str, allow_outside: bool) 
     describes differently, and a single class. Raises InputError if there is no such folder `audio`.
     """
     finder = Finder(root, audio_folder(root, audio), allow_outside)
-    places = [finder.find(written) for written in rows["file_path"]]
     clip_id, path, problem = (
-        pd.Series(column, index=rows.index, dtype="str") for column in zip(*places, strict=True)
+        pd.Series(column, index=rows.index, dtype="str") for column in _places(rows, finder)
     )
     good = rows.assign(clip_id=clip_id, path=path)[problem == ""]
-    problems = _place_problems(rows, problem) + contradictions(good, "clip_id")
+    problems: list[Kind] = [*_place_problems(rows, problem), *contradictions(good, "clip_id")]
     if good.empty:
         problems.append(_audio_hint(root, audio, rows["file_path"].iloc[0]))
     if rows["label"].nunique() == 1:
@@ -67,7 +66,7 @@ def find_clips(rows: pd.DataFrame, root: Path, audio: str, allow_outside: bool) 
     return Examined(
         good.drop_duplicates("clip_id"),
         _repeat_warnings(good),
-        [kind for kind in problems if kind],
+        [kind for kind in problems if len(kind)],
     )
 
 
@@ -76,7 +75,7 @@ def disagreements(rows: pd.DataFrame, key: str) -> list[str]:
     return [line for kind in contradictions(rows, key) for line in capped(kind)]
 
 
-def contradictions(rows: pd.DataFrame, key: str) -> list[list[str]]:
+def contradictions(rows: pd.DataFrame, key: str) -> list[Lines]:
     """Name the rows that share `key` with an earlier row and contradict it.
 
     With key clip_id, label, split, group and path must be equal. With key sha256 (the same audio
@@ -89,8 +88,7 @@ def contradictions(rows: pd.DataFrame, key: str) -> list[list[str]]:
     problems = []
     for column in ("label", "split", "group", "path") if key == "clip_id" else ("label", "split"):
         differs = later[column].to_numpy() != before[column].to_numpy()
-        pairs = zip(*(_cells(side[differs], column) for side in (later, before)), strict=True)
-        problems.append([_disagreement(column, key, *pair) for pair in pairs])
+        problems.append(_disagreements(later[differs], before[differs], column, key))
     return problems
 
 
@@ -158,13 +156,25 @@ def _digest(path: str) -> str | InputError:
         return InputError(f"{path}: cannot be read: {error.strerror}")
 
 
-def _place_problems(rows: pd.DataFrame, problem: pd.Series) -> list[list[str]]:
-    problems = []
-    for kind in problem[problem != ""].unique():
-        bad = rows[problem == kind]
-        named = zip(bad["row"], bad["file_path"], strict=True)
-        problems.append([f"row {row}: {written!r} {kind}" for row, written in named])
-    return problems
+def _places(rows: pd.DataFrame, finder: Finder) -> tuple[list[str], list[str], list[str]]:
+    """Return clip_id, path and problem of each row; texts that are mostly equal are one str."""
+    clip_ids, paths, problems = [], [], []
+    for written in rows["file_path"]:
+        clip_id, path, problem = finder.find(written)
+        clip_ids.append(written if clip_id == written else clip_id)
+        paths.append(clip_ids[-1] if path == clip_id else path)
+        problems.append(problem)
+    return clip_ids, paths, problems
+
+
+def _place_problems(rows: pd.DataFrame, problem: "pd.Series[str]") -> list[Lines]:
+    kinds = problem[problem != ""].unique()
+    return [_of_rows(rows[problem == kind], kind) for kind in kinds]
+
+
+def _of_rows(rows: pd.DataFrame, told: str) -> Lines:
+    numbers, written = rows["row"].to_numpy(), rows["file_path"].to_numpy()
+    return Lines(len(rows), lambda n: f"row {numbers[n]}: {written[n]!r} {told}")
 
 
 def _audio_hint(root: Path, audio: str, written: str) -> list[str]:
@@ -175,13 +185,17 @@ def _audio_hint(root: Path, audio: str, written: str) -> list[str]:
     return [f"the files seem to be in {name!r}: set data.audio to it" for name in fitting[:1]]
 
 
-def _cells(rows: pd.DataFrame, column: str) -> list[tuple[int, str, str]]:
-    return list(zip(rows["row"], rows["clip_id"], rows[column], strict=True))
+def _disagreements(later: pd.DataFrame, before: pd.DataFrame, column: str, key: str) -> Lines:
+    columns = ["row", "clip_id", column]
+
+    def line(number: int) -> str:
+        one, other = (side[columns].iloc[number].tolist() for side in (later, before))
+        return _disagreement(column, key, one, other)
+
+    return Lines(len(later), line)
 
 
-def _disagreement(
-    column: str, key: str, later: tuple[int, str, str], before: tuple[int, str, str]
-) -> str:
+def _disagreement(column: str, key: str, later: list[Any], before: list[Any]) -> str:
     row, clip_id, value = later
     first_row, first_id, first_value = before
     if column == "path":
@@ -201,7 +215,8 @@ def _repeat_warnings(rows: pd.DataFrame) -> list[str]:
     repeats = rows[rows.duplicated("clip_id")]
     if repeats.empty:
         return []
-    first = list(zip(repeats["row"], repeats["clip_id"], strict=True))[:MAX_NAMED]
+    shown = repeats[:MAX_NAMED]
+    first = zip(shown["row"], shown["clip_id"], strict=True)
     named = ", ".join(f"{row} ({clip_id!r})" for row, clip_id in first)
     more = ", ..." if len(repeats) > MAX_NAMED else ""
     return [f"{len(repeats)} rows name a clip again and are left out: rows {named}{more}"]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from timbre.class_facts import formats
 from timbre.clip_checks import WINDOW_SECONDS
-from timbre.clips import SPLITS
+from timbre.columns import SPLITS
 from timbre.corpus import rare_classes
 from timbre.findings import Finding, finding
 from timbre.giveaway import Giveaway

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from timbre.clips import UNKNOWN
+from timbre.coded import Clips, Integers, coded
+from timbre.columns import UNKNOWN
 from timbre.params import Section
 from timbre.problems import InputError
 
+UNKNOWN_TYPE = np.dtype(f"<U{len(UNKNOWN)}")
 LEAST_KNOWN = 2  # classes: a classifier of one has nothing to tell apart
 
 
@@ -72,20 +73,18 @@ def held_out_classes(
     return held_out
 
 
-def number_known(clips: pd.DataFrame, held_out: Sequence[str]) -> pd.DataFrame:
+def number_known(clips: Clips, held_out: Sequence[str]) -> Integers:
     """Number the targets of clips.csv anew: the known classes in their order, -1 for the others."""
-    is_known = ~clips["label"].isin(held_out)
-    kept = sorted(clips.loc[is_known, "target"].unique())
-    numbers = {old: new for new, old in enumerate(kept)}
-    targets = clips["target"].map(numbers).where(is_known, -1).astype("int64")
-    return clips.assign(target=targets)
+    is_known = ~coded(clips["label"]).where(set(held_out).__contains__)
+    targets = np.asarray(clips["target"], np.int64)
+    return np.where(is_known, np.searchsorted(np.unique(targets[is_known]), targets), -1)
 
 
-def place_unknown(clips: pd.DataFrame, splits_of_known: NDArray[np.str_]) -> pd.DataFrame:
-    """Give each clip of `number_known` its split: the known ones theirs, the others "unknown"."""
-    split = np.full(len(clips), UNKNOWN, dtype=object)
-    split[clips["target"].to_numpy() >= 0] = splits_of_known
-    return clips.assign(split=split)
+def place_unknown(targets: Integers, splits_of_known: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Return the split of each clip: of those of `number_known` theirs, of the others "unknown"."""
+    split = np.full(len(targets), UNKNOWN, np.promote_types(splits_of_known.dtype, UNKNOWN_TYPE))
+    split[targets >= 0] = splits_of_known
+    return split
 
 
 def _no_such_class(name: str, classes: Sequence[str]) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from timbre.atomic import replacing
 from timbre.audio_tree import list_tree
-from timbre.problems import InputError
-from timbre.table import TABLE_NAMES, capped
+from timbre.problems import InputError, capped
+from timbre.table import TABLE_NAMES
 
 MAX_NAMED = 5  # examples in one line
 # Of a pattern, and their columns.

@@ -1,43 +1,52 @@
 """What can be wrong with a finished split: leaks between its parts, classes absent from one."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+from timbre.coded import Clips, Coded, Integers, coded
 
 MOST_NAMED = 5  # in one line; there may be a hundred folds
 
 
-def leaks(clips: pd.DataFrame, splits: NDArray[np.str_]) -> tuple[int, int]:
+def leaks(clips: Clips, splits: NDArray[np.str_]) -> tuple[int, int]:
     """Count the distinct audio files (by SHA-256) and the groups that stand in several splits.
 
     clips has the columns of clips.csv, splits is `(n_clips,)` in the order of its rows.
     """
-    placed = clips.assign(split=splits)
     n_audio, n_group = (
-        int((placed.groupby(column, sort=False)["split"].nunique() > 1).sum())
-        for column in ("sha256", "group")
+        len(torn_codes(coded(clips[column]), splits)) for column in ("sha256", "group")
     )
     return n_audio, n_group
 
 
+def torn_codes(column: Coded, parts: NDArray[Any]) -> Integers:
+    """Return the codes that stand in several of the `parts` `(n_rows,)`, sorted."""
+    one_of_its = np.empty(len(column.names), parts.dtype)
+    one_of_its[column.codes] = parts
+    return np.unique(column.codes[one_of_its[column.codes] != parts]).astype(np.int64)
+
+
 def absent_classes(
-    clips: pd.DataFrame, parts: NDArray[np.int64], names: Sequence[str], way_out: str
+    clips: Clips, parts: NDArray[np.int64], names: Sequence[str], way_out: str
 ) -> list[str]:
     """One problem for each class that lacks a clip in one of the parts; [] if there is none.
 
     parts is `(n_clips,)`, numbers below len(names); way_out ends each line.
     """
-    counts = pd.crosstab(
-        clips["label"].to_numpy(), pd.Categorical(parts, range(len(names))), dropna=False
-    )
-    groups = clips.groupby("label")["group"].nunique()
+    labels, groups = coded(clips["label"]), coded(clips["group"])
+    n_labels, n_parts = len(labels.names), len(names)
+    cells = labels.codes * np.int64(n_parts) + parts
+    counts = np.bincount(cells, minlength=n_labels * n_parts).reshape(n_labels, n_parts)
     lines = []
-    for label in counts.index[(counts == 0).any(axis=1)]:
-        missing = [name for name, n in zip(names, counts.loc[label], strict=True) if n == 0]
-        size = f"{_count(counts.loc[label].sum(), 'clip')} in {_count(groups[label], 'group')}"
-        lines.append(f"class {label!r} ({size}) has no clip in {listed(missing)}: {way_out}")
+    for code in np.flatnonzero(counts.any(1) & (counts == 0).any(1)).tolist():
+        missing = [name for name, n in zip(names, counts[code], strict=True) if n == 0]
+        n_groups = len(np.unique(groups.codes[labels.codes == code]))
+        size = f"{_count(int(counts[code].sum()), 'clip')} in {_count(n_groups, 'group')}"
+        told = f"class {labels.names[code]!r} ({size}) has no clip in {listed(missing)}"
+        lines.append(f"{told}: {way_out}")
     return lines
 
 

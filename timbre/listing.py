@@ -73,9 +73,9 @@ def _of_folders(folder: Path, path: Path) -> tuple[Examined, list[Finding]]:
         there = f"{TABLE_NAMES[0]} is missing, and no folder in it holds audio"
         findings += finding("table", [f"{folder}: {there}"])
         return Examined(NO_ROWS, [], []), findings
-    text = io.StringIO()
+    text = io.StringIO(newline="")
     csv.writer(text).writerows(index_rows(fitting))
-    return examine_text(text.getvalue(), path), findings
+    return examine_text(text, path), findings
 
 
 def _unlisted(folder: Path, rows: pd.DataFrame) -> list[Finding]:

@@ -1,13 +1,15 @@
 """The user's table: filespaths.csv as rows of text, whatever program wrote it."""
 
 import unicodedata
+from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
+import numpy as np
 import pandas as pd
 
-from timbre.problems import InputError
+from timbre.problems import InputError, Lines, capped
 from timbre.table_cells import (
     HEADERS,
     REQUIRED,
@@ -17,12 +19,14 @@ from timbre.table_cells import (
     read_split,
     unknown_splits,
 )
-from timbre.table_text import read_text, records
+from timbre.table_text import open_text, records
 
 TABLE_NAMES = ("filespaths.csv", "files_paths.csv")
+CLEANED = ("label", "group", "split")
 OTHER_HEADERS = {"fold": "split"}  # a fold is a split by another name
 SEPARATORS = (",", ";", "\t")
-MAX_LISTED = 50  # messages of one kind; beyond it a terminal hides the other kinds
+
+Kind = Sequence[str] | Lines
 
 
 class Table(NamedTuple):
@@ -37,14 +41,7 @@ class Examined(NamedTuple):
 
     rows: pd.DataFrame  # those that can be gone on with
     warnings: list[str]
-    problems: list[list[str]]  # a list for each kind
-
-
-def capped(messages: Sequence[str]) -> list[str]:
-    """Shorten `messages`, all of one kind, to MAX_LISTED and say how many more there are."""
-    more = len(messages) - MAX_LISTED
-    listed = list(messages[:MAX_LISTED])
-    return [*listed, f"... and {more} more like the one above"] if more > 0 else listed
+    problems: list[Kind]  # those of each kind
 
 
 def without_problems(found: Examined) -> Table:
@@ -92,12 +89,13 @@ def read_table(path: Path) -> Table:
 
 def examine_table(path: Path) -> Examined:
     """Read the table at `path`, in spite of what is wrong with its rows, as `examine_text` does."""
-    text, warnings = read_text(path)
-    found = examine_text(text, path)
+    text, warnings = open_text(path)
+    with text:
+        found = examine_text(text, path)
     return found._replace(warnings=warnings + found.warnings)
 
 
-def examine_text(text: str, path: Path) -> Examined:
+def examine_text(text: TextIO, path: Path) -> Examined:
     """Read a table's text; every cell is text, so labels like NA or 01 stay as they are.
 
     The rows have the str columns file_path (as written), label, group and split ("" without such a
@@ -108,16 +106,19 @@ def examine_text(text: str, path: Path) -> Examined:
     """
     body = records(text, _separator(text, path), path)
     header = next(body, (0, []))[1]
-    written, numbers, problems = _collect(body, len(header), _places(header, path))
-    rows = _frame(written, numbers)
-    problems += [*empty_cells(rows), *odd_cells(rows), unknown_splits(rows)]
+    rows, clean, too_wide = _collect(body, len(header), _places(header, path))
+    problems: list[Kind] = [too_wide, *empty_cells(rows), *odd_cells(rows), unknown_splits(rows)]
     if rows.empty:
         problems.append([f"{path}: there is a header but no row below it"])
-    warnings = _label_warnings(written["label"], rows["label"])
-    return Examined(rows[are_usable(rows)], warnings, [kind for kind in problems if kind])
+    usable = are_usable(rows)
+    return Examined(
+        rows if usable.all() else rows[usable],
+        _label_warnings(clean["label"]),
+        [kind for kind in problems if len(kind)],
+    )
 
 
-def _separator(text: str, path: Path) -> str:
+def _separator(text: TextIO, path: Path) -> str:
     """Choose the separator under which the header shows most of our columns."""
     headers: dict[str, list[str]] = {}
     broken: list[InputError] = []
@@ -166,42 +167,56 @@ def _places(header: list[str], path: Path) -> dict[str, int]:
 
 def _collect(
     body: Iterable[tuple[int, list[str]]], width: int, places: dict[str, int]
-) -> tuple[dict[str, list[str]], list[int], list[list[str]]]:
-    """Gather our columns, the row numbers, and the problems of rows with too many cells."""
-    written: dict[str, list[str]] = {column: [] for column in HEADERS}
-    numbers: list[int] = []
-    problems = []
+) -> tuple[pd.DataFrame, dict[str, dict[str, str]], Lines]:
+    """Return the rows, the clean form of each cell, and the problems of rows with too many cells.
+
+    A million rows hold few labels: equal cells are one str.
+    """
+    clean: dict[str, dict[str, str]] = {column: {} for column in CLEANED}
+    cells_of: dict[str, list[str]] = {column: [] for column in HEADERS}
+    numbers, wide, widths = array("q"), array("q"), array("q")
     for number, cells in body:
         if len(cells) > width and "".join(cells[width:]).strip():
-            problems.append(
-                f"row {number}: has {len(cells)} cells, the header has {width}: a name with a "
-                "separator in it must stand in quotation marks"
-            )
+            wide.append(number)
+            widths.append(len(cells))
         numbers.append(number)
         for column, place in places.items():
-            written[column].append(cells[place] if place < len(cells) else "")
-    for column in HEADERS.keys() - places.keys():
-        written[column] = [""] * len(numbers)
-    return written, numbers, [problems]
+            cell = cells[place] if place < len(cells) else ""
+            if column in clean:
+                known = clean[column]
+                cell = (
+                    known[cell] if cell in known else known.setdefault(cell, _clean(column, cell))
+                )
+            cells_of[column].append(cell)
+    told = (
+        f"cells, the header has {width}: a name with a separator in it must stand in quotation "
+        "marks"
+    )
+    problems = Lines(len(wide), lambda n: f"row {wide[n]}: has {widths[n]} {told}")
+    return _frame(cells_of, numbers), clean, problems
 
 
-def _frame(written: dict[str, list[str]], numbers: list[int]) -> pd.DataFrame:
-    rows = pd.DataFrame({"file_path": pd.Series(written["file_path"], dtype="str")})
-    for column in ("label", "group", "split"):
-        # By distinct value: a million rows hold few labels, and equal ones share one object.
-        clean = {cell: unicodedata.normalize("NFC", cell.strip()) for cell in set(written[column])}
-        if column == "split":
-            clean = {cell: read_split(text) for cell, text in clean.items()}
-        rows[column] = pd.Series([clean[cell] for cell in written[column]], dtype="str")
-    return rows.assign(row=pd.Series(numbers, dtype="int64"))
+def _clean(column: str, cell: str) -> str:
+    text = unicodedata.normalize("NFC", cell.strip())
+    return read_split(text) if column == "split" else text
 
 
-def _label_warnings(written: Sequence[str], labels: pd.Series) -> list[str]:
+def _frame(cells_of: dict[str, list[str]], numbers: "array[int]") -> pd.DataFrame:
+    columns = {}
+    for name in HEADERS:
+        # Each list goes as soon as its column is made.
+        columns[name] = pd.Series(cells_of.pop(name) or [""] * len(numbers), dtype="str")
+    return pd.DataFrame({**columns, "row": np.asarray(numbers, np.int64)}, copy=False)
+
+
+def _label_warnings(clean: dict[str, str]) -> list[str]:
+    """Warn of labels, given as written and as read, that are nearly the same."""
+    labels = sorted(set(clean.values()))
     warnings = []
-    if len(set(written)) > labels.nunique():
+    if len(clean) > len(labels):
         warnings.append("some labels differ only by blanks around them: they are read as one label")
     alike: dict[str, list[str]] = {}
-    for label in sorted(labels.unique()):
+    for label in labels:
         key = "".join(unicodedata.normalize("NFKC", label).casefold().split())
         alike.setdefault(key, []).append(label)
     told = [

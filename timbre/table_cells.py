@@ -2,7 +2,13 @@
 
 import re
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+
+from timbre.problems import Lines
+
+Flags = npt.NDArray[np.bool_]
 
 HEADERS = {"file_path": "FilePath", "label": "Class", "group": "Group", "split": "Split"}
 FOLD = r"\d{1,4}"  # longer is no fold's number, and Python refuses to read the longest
@@ -17,7 +23,6 @@ SPLIT_WORDS = {
     "test": "test",
     "testing": "test",
 }
-ODD_CELL = "[\r\0]"  # the CSV files between the stages cannot carry these
 
 
 def read_split(text: str) -> str:
@@ -25,40 +30,59 @@ def read_split(text: str) -> str:
     return str(int(text)) if re.fullmatch(FOLD, text) else SPLIT_WORDS.get(text.casefold(), text)
 
 
-def are_usable(rows: pd.DataFrame) -> "pd.Series[bool]":
+def are_usable(rows: pd.DataFrame) -> Flags:
     """Tell which rows have all that is needed and nothing that no stage can pass on."""
-    usable = pd.Series(True, index=rows.index)
+    usable = np.ones(len(rows), bool)
     for column in HEADERS:
-        usable &= ~rows[column].str.contains(ODD_CELL, regex=True)
-        usable &= (rows[column].str.strip() != "") | (column not in REQUIRED)
+        usable &= ~_are_odd(rows[column])
+        if column in REQUIRED:
+            usable &= ~_are_empty(rows[column])
     return usable
 
 
-def empty_cells(rows: pd.DataFrame) -> list[list[str]]:
-    """Name the rows in which a cell is empty, a list for each column."""
+def empty_cells(rows: pd.DataFrame) -> list[Lines]:
+    """Name the rows in which a cell is empty, for each column."""
     problems = []
     for column, name in HEADERS.items():
-        empty = rows[column].str.strip() == ""
+        empty = _are_empty(rows[column])
         if column in REQUIRED or not empty.all():
             way_out = "" if column in REQUIRED else ": fill all cells of the column or none"
-            numbers = rows.loc[empty, "row"]
-            problems.append([f"row {number}: {name} is empty{way_out}" for number in numbers])
+            problems.append(_of_rows(rows[empty], f"{name} is empty{way_out}"))
     return problems
 
 
-def odd_cells(rows: pd.DataFrame) -> list[list[str]]:
-    """Name the rows with characters that no stage can pass on, a list for each column."""
-    problems = []
-    for column, name in HEADERS.items():
-        numbers = rows.loc[rows[column].str.contains(ODD_CELL, regex=True), "row"]
-        problems.append([f"row {n}: {name} holds a carriage return or a NUL" for n in numbers])
-    return problems
-
-
-def unknown_splits(rows: pd.DataFrame) -> list[str]:
-    """Name the rows whose split is neither a known word nor a fold's number."""
-    unknown = rows[~rows["split"].isin(["", *SPLIT_WORDS]) & ~rows["split"].str.fullmatch(FOLD)]
+def odd_cells(rows: pd.DataFrame) -> list[Lines]:
+    """Name the rows with characters that no stage can pass on, for each column."""
     return [
-        f"row {number}: Split {word!r} is unknown: write train, val or test, or a fold's number"
-        for number, word in zip(unknown["row"], unknown["split"], strict=True)
+        _of_rows(rows[_are_odd(rows[column])], f"{name} holds a carriage return or a NUL")
+        for column, name in HEADERS.items()
     ]
+
+
+def unknown_splits(rows: pd.DataFrame) -> Lines:
+    """Name the rows whose split is neither a known word nor a fold's number."""
+    words = {word for word in rows["split"].unique() if not _is_split(word)}
+    unknown = rows[rows["split"].isin(words)]
+    numbers, found = unknown["row"].to_numpy(), unknown["split"].to_numpy()
+    way_out = "write train, val or test, or a fold's number"
+    return Lines(
+        len(unknown), lambda n: f"row {numbers[n]}: Split {found[n]!r} is unknown: {way_out}"
+    )
+
+
+def _of_rows(rows: pd.DataFrame, told: str) -> Lines:
+    numbers = rows["row"].to_numpy()
+    return Lines(len(numbers), lambda n: f"row {numbers[n]}: {told}")
+
+
+def _is_split(word: str) -> bool:
+    return word in {"", *SPLIT_WORDS} or re.fullmatch(FOLD, word) is not None
+
+
+def _are_empty(cells: "pd.Series[str]") -> Flags:
+    return np.fromiter((not cell.strip() for cell in cells), bool, len(cells))
+
+
+def _are_odd(cells: "pd.Series[str]") -> Flags:
+    # The CSV files between the stages cannot carry these.
+    return np.fromiter(("\r" in cell or "\0" in cell for cell in cells), bool, len(cells))
