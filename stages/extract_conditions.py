@@ -11,7 +11,6 @@ and condition is taken from DVC's cache.
 """
 
 import hashlib
-import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -40,6 +39,7 @@ from timbre.condition_shards import (
 from timbre.earlier_conditions import earlier_shards, missing_clips
 from timbre.features import Features, read_features
 from timbre.handover import deliver
+from timbre.made_by import code_of
 from timbre.params import Section, read_section
 from timbre.problems import InputError, unusable
 from timbre.shards import Attributes, ShardIndex, read_index, shard_name, shard_paths
@@ -152,16 +152,10 @@ def describe(
     condition: Condition, features: Attributes, seed: int, test: list[Clip], voices: list[Clip]
 ) -> Attributes:
     """Return all that decides the values in a condition's shard, beside its clips."""
-    code = hashlib.sha256()
-    for module in VALUE_MODULES:
-        spec = importlib.util.find_spec(module)
-        assert spec is not None
-        assert spec.origin is not None
-        code.update(Path(spec.origin).read_bytes())
     own: Attributes = {
         "condition": condition.name,
         "condition_seed": seed,
-        "condition_code": code.hexdigest(),
+        "condition_code": code_of(VALUE_MODULES),
         "scipy": metadata.version("scipy"),  # asked so, it is not imported
     }
     if condition.kind.needs_others:

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -14,16 +15,21 @@ VALUE_MODULES = ("timbre.audio", "timbre.windows", "timbre.mel_filters", "timbre
 
 def versions() -> dict[str, str]:
     """Return the libraries' versions and the SHA-256 of our code, as this process would run it."""
-    code = hashlib.sha256()
-    for module in VALUE_MODULES:
-        spec = importlib.util.find_spec(module)
-        assert spec is not None
-        assert spec.origin is not None
-        code.update(Path(spec.origin).read_bytes())
     return {
         "numpy": numpy.__version__,
         "opencv": cv2.__version__,
         "soxr": soxr.__version__,
         "libsndfile": soundfile.__libsndfile_version__,
-        "code": code.hexdigest(),
+        "code": code_of(VALUE_MODULES),
     }
+
+
+def code_of(modules: Iterable[str]) -> str:
+    """Return the SHA-256 of the source of some modules, in their order."""
+    code = hashlib.sha256()
+    for module in modules:
+        spec = importlib.util.find_spec(module)
+        assert spec is not None
+        assert spec.origin is not None
+        code.update(Path(spec.origin).read_bytes())
+    return code.hexdigest()
