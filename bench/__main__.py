@@ -31,12 +31,19 @@ MODULES = {
     "accuracy": "bench.training_time",
     "time_to_accuracy": "bench.training_time",
     "time_without_imitation": "bench.training_time",
+    "streaming": "bench.streaming",
     "scaling": "bench.scaling",
     "coverage": "bench.coverage",
     "cost": "bench.cost",
+    "storage": "bench.storage",
+    "side_by_side": "bench.side_by_side",
+    "cluster": "bench.cluster",
 }
 # A quarter of an hour each, or more.
-LONG = ("accuracy", "time_to_accuracy", "time_without_imitation", "scaling", "coverage", "cost")
+LONG = (
+    *("accuracy", "time_to_accuracy", "time_without_imitation"),
+    *("streaming", "scaling", "coverage", "side_by_side", "cost"),
+)
 
 
 def main(arguments: list[str]) -> int:

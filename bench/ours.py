@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from timbre.augmentation import Augmentation
-    from timbre.dataset import SpectrogramDataset
+    from timbre.dataset import Integers, SpectrogramDataset, WindowTable
     from timbre.layers import Network
     from timbre.training import Training
 
@@ -73,13 +73,27 @@ def _extract_some(paths: Sequence[Path], transform: LogMel, seconds: float) -> t
 
 def open_split(folder: Path, name: str, *, in_memory: bool) -> "SpectrogramDataset":
     """Open a split of a pipeline that ran in `folder`, in memory or mapped from its shards."""
+    from timbre.dataset import load_dataset, map_dataset
+
+    return (load_dataset if in_memory else map_dataset)(*_found(folder, name))
+
+
+def stream_split(folder: Path, name: str, share: float) -> "SpectrogramDataset":
+    """Open a split to be streamed, with a shuffle buffer for a share of its windows."""
+    from timbre.streaming import stream_dataset
+
+    table, targets = _found(folder, name)
+    return stream_dataset(table, targets, round(share * len(table)))
+
+
+def _found(folder: Path, name: str) -> "tuple[WindowTable, Integers]":
     from timbre.clips import read_splits
-    from timbre.dataset import find_windows, load_dataset, map_dataset
+    from timbre.dataset import find_windows
 
     splits = read_splits(folder / "data" / "splits.csv")
     own = splits[splits.split == name]
     table = find_windows(folder / "data" / "spectrograms", own.clip_id.tolist())
-    return (load_dataset if in_memory else map_dataset)(table, own.target.to_numpy())
+    return table, own.target.to_numpy()
 
 
 def shuffled_batches(
@@ -90,24 +104,25 @@ def shuffled_batches(
 
     from timbre.dataset import batches
 
-    generator = torch.Generator().manual_seed(seed)
-    return batches(dataset, batch_size, torch.randperm(len(dataset), generator=generator))
+    order = dataset.epoch_order(torch.Generator().manual_seed(seed))
+    return batches(dataset, batch_size, order)
 
 
 def default_network(folder: Path, train: "SpectrogramDataset", seed: int = 0) -> "Network":
     """Build the network of params.yaml for a split, normalised by it, as train_cnn does."""
     import torch
 
-    from stages.train_cnn import Train, network_sizes
     from timbre.clips import read_classes
     from timbre.dataset import mean_and_std
     from timbre.networks import build_network
     from timbre.params import read_section
+    from timbre.training_settings import Train, network_sizes
 
     settings = read_section("train", Train, folder / "params.yaml")
     torch.manual_seed(seed)
     classes = read_classes(folder / "data" / "labels.json")
-    network = build_network(settings.model, **network_sizes(settings, len(classes), train))
+    sizes = network_sizes(settings, len(classes), *train.table.shape)
+    network = build_network(settings.model, **sizes)
     network.normalise.set_statistics(*mean_and_std(train))
     return network
 
@@ -116,26 +131,26 @@ def training(
     folder: Path, train: "SpectrogramDataset", val: "SpectrogramDataset", seed: int = 0
 ) -> "Training":
     """Put a training together as train_cnn does."""
-    import torch
-
-    from stages.train_cnn import Train, plan
+    from stages.train_cnn import plan
     from timbre.device import choose_precision
     from timbre.params import read_section
+    from timbre.team import ALONE
+    from timbre.training_settings import Train
 
     settings = read_section("train", Train, folder / "params.yaml")
-    device = torch.device("cpu")
-    precision = choose_precision(settings.precision, device)
+    precision = choose_precision(settings.precision, ALONE.device)
     network = default_network(folder, train, seed)
     n_classes = int(train.targets.max()) + 1
     changes = default_augmentation(folder)
-    return plan(settings, network, n_classes, train, val, device, precision, changes)
+    run = plan(settings, network, n_classes, train, val, ALONE, precision, changes)
+    return replace(run, ramp_epochs=0)  # as most epochs are, not as the easy first ones
 
 
 def default_augmentation(folder: Path) -> "Augmentation":
     """Return the changes to training windows that params.yaml asks for."""
-    from stages.train_cnn import Train, augmentation
     from timbre.params import read_section
     from timbre.shards import read_index, shard_paths
+    from timbre.training_settings import Train, augmentation
 
     features = read_index(shard_paths(folder / "data" / "spectrograms")[0]).attributes
     return augmentation(read_section("train", Train, folder / "params.yaml"), features)
@@ -143,7 +158,7 @@ def default_augmentation(folder: Path) -> "Augmentation":
 
 def without_changes(run: "Training") -> "Training":
     """Return the same training, of the same network, on windows as they are."""
-    from stages.train_cnn import IMITATIONS
+    from timbre.channel import IMITATIONS
 
     off: dict[str, Any] = dict.fromkeys(IMITATIONS, 0.0)
     return replace(
@@ -174,17 +189,17 @@ def val_accuracy(run: "Training") -> float:
 
 def save_untrained(folder: Path, train: "SpectrogramDataset", path: Path) -> None:
     """Write a model file whose network was never trained: what it costs to ask is the same."""
-    from stages.train_cnn import Train, network_sizes
     from timbre.clips import read_classes
     from timbre.confidence import measure_confidence
     from timbre.model_file import ModelCard, save_model
     from timbre.params import read_section
     from timbre.shards import read_index, shard_paths
+    from timbre.training_settings import Train, network_sizes
 
     settings = read_section("train", Train, folder / "params.yaml")
     classes = read_classes(folder / "data" / "labels.json")
     features = read_index(shard_paths(folder / "data" / "spectrograms")[0]).attributes
-    sizes = network_sizes(settings, len(classes), train)
+    sizes = network_sizes(settings, len(classes), *train.table.shape)
     network = default_network(folder, train).eval()
     confidence = measure_confidence(network, train, train, settings.batch_size)
     card = ModelCard(classes, settings.model, sizes, features, {}, "", *confidence)

@@ -7,6 +7,7 @@ import subprocess
 import time
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench import ours
 from bench.figures import Figure, ratio_figure, value_figure
@@ -16,6 +17,9 @@ from bench.plain_training import accuracy as plain_accuracy
 from bench.spectrograms import open_split, plain_items, reciters
 from bench.training import notebook_network, plain_network
 from bench.workshop import Changes, Pipeline, Workshop, stage_environment
+
+if TYPE_CHECKING:
+    from timbre.dataset import SpectrogramDataset
 
 WANTED = 0.966  # validation accuracy: what the notebook reports on random rows
 LEAST_RATIO = 25.0
@@ -109,8 +113,14 @@ def accuracy(workshop: Workshop) -> list[Figure]:
 
 def ours_accuracy(pipeline: Pipeline, seed: int, n_epochs: int) -> float:
     """Train as train_cnn does, but at a constant rate; return the last epochs' mean accuracy."""
-    train, val = open_split(pipeline, "train"), open_split(pipeline, "val")
-    run = ours.training(pipeline.folder, train, val, seed)
+    return last_accuracy(pipeline, open_split(pipeline, "train"), seed, n_epochs)
+
+
+def last_accuracy(
+    pipeline: Pipeline, train: "SpectrogramDataset", seed: int, n_epochs: int
+) -> float:
+    """Train so on this training split; return the last epochs' mean accuracy on validation."""
+    run = ours.training(pipeline.folder, train, open_split(pipeline, "val"), seed)
     found = []
     for number in range(1, n_epochs + 1):
         ours.train_epoch(run, number)

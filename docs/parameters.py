@@ -64,16 +64,15 @@ def sections(stages: Mapping[str, Any]) -> Iterator[tuple[str, str, type[Section
     """Yield each section that a stage reads as a whole, the stage, and its model of the section."""
     for stage, described in stages.items():
         module = importlib.import_module(f"stages.{stage}")
-        own = [
+        models = [
             value
             for value in vars(module).values()
-            if isinstance(value, type)
-            and issubclass(value, Section)
-            and value.__module__ == module.__name__
+            if isinstance(value, type) and issubclass(value, Section) and value is not Section
         ]
+        models.sort(key=lambda model: model.__module__ != module.__name__)
         for name in described.get("params", []):
             if "." not in name:
-                yield name, stage, own[0]
+                yield name, stage, models[0]
 
 
 def comments(params: str) -> dict[str, str]:
@@ -83,7 +82,7 @@ def comments(params: str) -> dict[str, str]:
         if match := re.match(r"(\w+):", line):
             section = match[1]
         elif match := re.match(r"  (\w+):.*?\s# +(.+)$", line):
-            linked = re.sub(r"docs/(\w+)\.md", r"[\1](\1.md)", match[2])
+            linked = re.sub(r"docs/([\w-]+)\.md", r"[\1](\1.md)", match[2])
             found[f"{section}.{match[1]}"] = linked
     return found
 

@@ -36,6 +36,7 @@ from timbre.shards import (
     write_shard,
 )
 from timbre.sources import read_sources
+from timbre.stored_windows import StoredWindows
 from timbre.table import read_table
 from timbre.tensor_file import read_tensors, write_tensors
 
@@ -97,6 +98,8 @@ def shard(path: Path, data: bytes) -> None:
             assert len(opened.read(path, slice(None))) == rows
     with suppress(InputError):
         map_windows(path)
+    with suppress(InputError):
+        StoredWindows().read(path, np.arange(2))
 
 
 def model(path: Path, data: bytes) -> None:

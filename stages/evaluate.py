@@ -22,12 +22,13 @@ from timbre.answers import clip_probs
 from timbre.atomic import replacing, write_json
 from timbre.clips import read_divided
 from timbre.columns import SEEN, UNKNOWN
-from timbre.dataset import find_windows, map_dataset
+from timbre.dataset import find_windows
 from timbre.held_out import HeldOut
 from timbre.layers import Network
 from timbre.model_file import ModelCard, load_model
 from timbre.params import read_section
 from timbre.prediction import ask
+from timbre.streaming import map_or_stream
 
 Metrics = dict[str, int | float]
 
@@ -103,7 +104,7 @@ def tell(
 ) -> Told:
     """Ask the model about clips, rows of splits.csv."""
     windows = find_windows(spectrograms, clips["clip_id"].tolist())
-    answers = ask(network, map_dataset(windows, clips["target"].to_numpy()), batch_size)
+    answers = ask(network, map_or_stream(windows, clips["target"].to_numpy()), batch_size)
     found = answers.of_clips(card.temperature)
     raw = clip_probs(answers.logits, answers.clip, 1.0)
     known = card.rejection.scores(found)

@@ -14,7 +14,6 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib import metadata
@@ -24,14 +23,12 @@ from pydantic import Field
 from tqdm import tqdm
 
 from timbre import command
-from timbre.cached_output import cached_files, publish
-from timbre.clips import read_clips, read_splits
+from timbre.cached_output import publish
 from timbre.condition_names import Condition, parse_all
 from timbre.condition_shards import (
     Clip,
     Part,
     Recipe,
-    check_windows,
     choose_clips,
     choose_voices,
     content,
@@ -40,11 +37,13 @@ from timbre.condition_shards import (
     join,
     without_file,
 )
+from timbre.earlier_conditions import earlier_shards, missing_clips
 from timbre.features import Features, read_features
 from timbre.handover import deliver
 from timbre.params import Section, read_section
-from timbre.problems import InputError
+from timbre.problems import InputError, unusable
 from timbre.shards import Attributes, ShardIndex, read_index, shard_name, shard_paths
+from timbre.sources import read_columns
 from timbre.workers import map_unordered, n_cores
 
 STAGING = Path(".timbre/extract_conditions")
@@ -57,6 +56,7 @@ VALUE_MODULES = tuple(
         *("levels", "noise", "rooms", "tempo"),
     )
 )
+CLIP_COLUMNS = ("clip_id", "path", "sha256", "label", "n_samples", "sample_rate")
 KEY = "params.yaml: robustness.conditions"
 FEW_CLIPS = 2  # computed by one worker before others have started
 
@@ -91,7 +91,13 @@ def main(root: Path, clips: Path, splits: Path, spectrograms: Path, conditions: 
         kept=features,
         shape=index.shape,
     )
-    earlier = cached_shards(attributes, test)
+    earlier = earlier_shards(
+        OUTPUT,
+        STAGING / "previous",
+        attributes,
+        test,
+        lambda earlier: list_test_clips(root, earlier(clips), earlier(splits)),
+    )
     missing = {name: missing_clips(test, earlier.get(name)) for name in attributes}
     parts = compute_all(recipe, missing)
     shards = {
@@ -116,15 +122,20 @@ def known(names: list[str]) -> list[Condition]:
 
 def list_test_clips(root: Path, clips: Path, splits: Path) -> list[Clip]:
     """Return the clips of the test split, in the order of clip_id."""
-    table = read_clips(clips).set_index("clip_id")
-    chosen = read_splits(splits)
-    ids = sorted(chosen.loc[chosen["split"] == "test", "clip_id"])
-    if missing := [clip_id for clip_id in ids if clip_id not in table.index]:
+    chosen = {row[0] for row in read_columns(splits, ("clip_id", "split")) if row[1] == "test"}
+    rows = {row[0]: row for row in read_columns(clips, CLIP_COLUMNS) if row[0] in chosen}
+    if missing := sorted(chosen - rows.keys()):
         raise InputError(f"{splits}: {missing[0]} is not in {clips}: run `dvc repro`")
-    own = table.loc[ids]
-    seconds = own["n_samples"] / own["sample_rate"]
-    rows = zip(ids, own["path"], own["sha256"], own["label"], seconds, strict=True)
-    return [Clip(clip_id, root / path, *others) for clip_id, path, *others in rows]
+    try:
+        return [_clip(root, *row) for _, row in sorted(rows.items())]
+    except (ValueError, ArithmeticError) as error:
+        raise InputError(unusable(clips, error)) from None
+
+
+def _clip(
+    root: Path, clip_id: str, file: str, sha256: str, label: str, n_samples: str, sample_rate: str
+) -> Clip:
+    return Clip(clip_id, root / file, sha256, label, int(n_samples) / int(sample_rate))
 
 
 def check_voices(wanted: list[Condition], test: list[Clip]) -> None:
@@ -173,26 +184,6 @@ def features_of(shard: Path, index: ShardIndex) -> Features:
             "delete it and run `dvc repro`"
         )
     return features
-
-
-def cached_shards(attributes: dict[str, Attributes], test: list[Clip]) -> dict[str, Path]:
-    """Return the last run's shards that hold some of the clips as they are to be, by condition."""
-    found = {}
-    for path in cached_files(OUTPUT, STAGING / "previous"):
-        with suppress(InputError):  # a damaged one is computed again
-            index = read_index(path)
-            name = str(index.attributes.get("condition"))
-            if index.attributes == attributes.get(name):
-                if index.content() != content(test):
-                    check_windows(path)
-                found[name] = path
-    return found
-
-
-def missing_clips(test: list[Clip], earlier: Path | None) -> tuple[Clip, ...]:
-    """Return the clips that are not in an earlier shard."""
-    there = set(read_index(earlier).content()) if earlier else set()
-    return tuple(clip for clip in test if (clip.clip_id, clip.sha256) not in there)
 
 
 def compute_all(recipe: Recipe, missing: Mapping[str, tuple[Clip, ...]]) -> dict[str, list[Path]]:

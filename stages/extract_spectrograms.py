@@ -12,54 +12,38 @@ goes on where it was.
 """
 
 import hashlib
-import importlib.util
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import cv2
-import numpy
-import soundfile
-import soxr
 from pydantic import Field, model_validator
 from tqdm import tqdm
 
 from timbre import command
-from timbre.cached_output import cached_files, publish
-from timbre.extraction import (
-    ShardResult,
-    ShardTask,
-    fill_shard,
-    read_indexes,
-    stored_rows,
-    without_clip,
-)
+from timbre.cached_output import publish
+from timbre.extraction import ShardResult, ShardTask, fill_piece, fill_shard, without_clip
 from timbre.features import LARGEST_WINDOW, n_frames
 from timbre.handover import deliver
 from timbre.log_mel import LogMel
+from timbre.made_by import versions
 from timbre.mel_filters import empty_bands
 from timbre.params import Section, read_section
 from timbre.problems import InputError
-from timbre.quarantine import (
-    WAY_OUT,
-    BadAudio,
-    Unusable,
-    read_unusable,
-    too_many,
-    write_unusable,
-)
-from timbre.shards import Attributes, shard_name, shard_number
-from timbre.sources import Source, read_sources
+from timbre.quarantine import BadAudio, Unusable, left_out, read_unusable, write_unusable
+from timbre.shard_plan import deal, earlier_shards, plan
+from timbre.shards import Attributes
+from timbre.sources import read_sources
 from timbre.windows import Windowing
 from timbre.workers import get_ready, map_unordered, n_cores
 
 STAGING = Path(".timbre/extract_spectrograms")
 OUTPUT = Path("data/spectrograms")
 WORKER_MODULES = ("timbre.extraction", "timbre.log_mel")  # imported once, before the workers fork
-VALUE_MODULES = ("timbre.audio", "timbre.windows", "timbre.mel_filters", "timbre.log_mel")
+SCHEDULER = "DASK_SCHEDULER_ADDRESS"  # the variable in which Dask's own tools look for it
 FEW_CLIPS = 64  # computed by one worker before others have started
 
 Fill = Callable[[ShardTask], ShardResult]
@@ -79,6 +63,8 @@ class Extract(Section):
     fmax: float | None  # Hz, upper edge of the highest; null: half the sample rate
     top_db: float = Field(gt=0, le=200)  # dB between the loudest cell and the floor
     n_shards: int = Field(ge=1, le=4096)  # files; more of them: finer reuse, more overhead
+    scheduler: str  # Dask's, such as tcp://host:8786; "": DASK_SCHEDULER_ADDRESS, or no cluster
+    audio_url: str  # of a folder like data.root, read through fsspec; "": data.root itself
 
     @model_validator(mode="after")
     def _possible(self) -> "Extract":
@@ -95,6 +81,13 @@ class Extract(Section):
         n_cells = self.n_mels * n_frames(n_samples, self.hop_length)
         if max(n_samples, n_cells) > LARGEST_WINDOW:
             raise ValueError(f"a window would have {n_samples} samples and {n_cells} cells")
+        return self
+
+    @model_validator(mode="after")
+    def _addresses(self) -> "Extract":
+        for key, like in (("scheduler", "tcp://host:8786"), ("audio_url", "s3://bucket/folder")):
+            if (value := getattr(self, key)) and not all(value.partition("://")):
+                raise ValueError(f"{key} must be empty or an address like {like}, not {value!r}")
         return self
 
     def fmax_hz(self) -> float:
@@ -122,113 +115,67 @@ def main(root: Path, clips: Path, bad_headers: Path, spectrograms: Path, quarant
     staging = STAGING / hashlib.sha256(json.dumps(attributes).encode()).hexdigest()[:16]
     shape = (params.n_mels, n_frames(kept.samples(params.sample_rate), params.hop_length))
     dealt = deal(read_sources(clips), params.n_shards)
-    finished, tasks = plan(dealt, staging, shape, attributes)
-    fill = partial(
-        fill_shard,
-        root=root,
-        attributes=attributes,
-        front_end=front_end,
-        sample_rate=params.sample_rate,
-        kept=kept,
-    )
+    earlier = earlier_shards(OUTPUT, STAGING / "previous", clips, dealt, attributes)
+    finished, tasks = plan(dealt, earlier, staging, shape, attributes)
+    place = params.audio_url or root
+    rate = params.sample_rate
+    heard: dict[str, Any] = {"front_end": front_end, "sample_rate": rate, "kept": kept}
+    fill = partial(fill_shard, root=place, attributes=attributes, **heard)
     n_clips = sum(map(len, dealt))
-    results = run_tasks(tasks, n_clips, fill)
-    unusable = left_out(results, root, n_clips, read_unusable(bad_headers), policy)
+    if (address := scheduler(params)) and n_new(tasks):
+        from timbre.cluster_shards import estimated_windows, fill_shards  # here: it takes long
+
+        there = partial(fill_piece, root=params.audio_url or root.absolute(), **heard)
+        n_windows = estimated_windows(clips, kept)
+        found = fill_shards(tasks, address, attributes, there, n_windows)
+    else:
+        found = on_this_machine(tasks, fill)
+    results = with_progress(found, tasks, n_clips)
+    problems = [problem for result in results for problem in result.problems]
+    bad = [clip for result in results for clip in result.unusable]
+    unusable = left_out(problems, bad, root, n_clips, read_unusable(bad_headers), policy)
     publish(finished | {task.target.name: task.target for task in tasks}, spectrograms)
     write_unusable(unusable, quarantine)
     deliver(STAGING)
     report(results, n_clips, unusable, quarantine)
 
 
+def scheduler(params: Extract) -> str:
+    """Return the address of Dask's scheduler, "" for no cluster."""
+    return params.scheduler or os.environ.get(SCHEDULER, "")
+
+
 def describe(params: Extract) -> Attributes:
     """Return all that decides the values in a shard: two equal descriptions, two equal shards."""
-    code = hashlib.sha256()
-    for module in VALUE_MODULES:
-        spec = importlib.util.find_spec(module)
-        assert spec is not None
-        assert spec.origin is not None
-        code.update(Path(spec.origin).read_bytes())
-    settings = params.model_dump(exclude={"n_shards"}) | {"fmax": params.fmax_hz()}
-    return {
-        **settings,
-        "numpy": numpy.__version__,
-        "opencv": cv2.__version__,
-        "soxr": soxr.__version__,
-        "libsndfile": soundfile.__libsndfile_version__,
-        "code": code.hexdigest(),
-    }
+    settings = params.model_dump(exclude={"n_shards", "scheduler", "audio_url"})
+    return settings | {"fmax": params.fmax_hz(), **versions()}
 
 
-def deal(sources: list[Source], n_shards: int) -> list[list[Source]]:
-    """Return the clips of each shard."""
-    dealt: list[list[Source]] = [[] for _ in range(n_shards)]
-    for source in sources:
-        dealt[shard_number(source.clip_id, n_shards)].append(source)
-    return dealt
+def n_new(tasks: list[ShardTask]) -> int:
+    """Return how many clips must be computed."""
+    return sum(s.sha256 not in task.stored for task in tasks for s in task.sources)
 
 
-def plan(
-    dealt: list[list[Source]], staging: Path, shape: tuple[int, int], attributes: Attributes
-) -> tuple[dict[str, Path], list[ShardTask]]:
-    """Return the shards that are there as they are to be, by name, and tasks for the others."""
-    cached = read_indexes(cached_files(OUTPUT, STAGING / "previous"), attributes)
-    whole = {index.content(): path for path, index in cached.items()}
-    # Of staging a shard is taken under its own name only: the others are overwritten by the tasks.
-    staged = read_indexes(sorted(staging.glob("shard-*.h5")), attributes)
-    stored = stored_rows(cached)
-    finished, tasks = {}, []
-    for number, own in enumerate(dealt):
-        name, target = shard_name(number), staging / shard_name(number)
-        content = tuple((source.clip_id, source.sha256) for source in own)
-        if target in staged and staged[target].content() == content:
-            finished[name] = target
-        elif content in whole:
-            finished[name] = whole[content]
-        else:
-            reusable = {s.sha256: stored[s.sha256] for s in own if s.sha256 in stored}
-            tasks.append(ShardTask(target, shape, own, reusable))
-    return finished, tasks
+def on_this_machine(tasks: list[ShardTask], fill: Fill) -> Iterator[ShardResult]:
+    """Fill the shards, on all cores if that is worth it."""
+    n_processes = n_cores() if n_new(tasks) > FEW_CLIPS else 1
+    return map_unordered(fill, tasks, n_processes, WORKER_MODULES, without_clip)
 
 
-def run_tasks(tasks: list[ShardTask], n_clips: int, fill: Fill) -> list[ShardResult]:
-    """Fill the shards, on all cores if that is worth it, with progress in clips."""
+def with_progress(
+    found: Iterator[ShardResult], tasks: list[ShardTask], n_clips: int
+) -> list[ShardResult]:
+    """Return all results, showing progress in clips."""
     n_todo = sum(len(task.sources) for task in tasks)
-    n_new = sum(s.sha256 not in task.stored for task in tasks for s in task.sources)
-    n_processes = n_cores() if n_new > FEW_CLIPS else 1
     results = []
     with tqdm(
         total=n_clips, initial=n_clips - n_todo, unit="clip", desc="extract", disable=None
     ) as bar:
-        for result in map_unordered(fill, tasks, n_processes, WORKER_MODULES, without_clip):
+        for result in found:
             n_bad = len(result.unusable) + len(result.problems)
             bar.update(result.n_computed + result.n_copied + n_bad)
             results.append(result)
     return results
-
-
-def left_out(
-    results: list[ShardResult],
-    root: Path,
-    n_clips: int,
-    bad_headers: list[Unusable],
-    policy: BadAudio,
-) -> list[Unusable]:
-    """Return all clips that are left out, with those that encode_labels found.
-
-    Raises InputError, which names every clip that cannot be used, if that may not be.
-    """
-    unusable = [clip for result in results for clip in result.unusable]
-    problems = [problem for result in results for problem in result.problems]
-    named = sorted([*problems, *(f"{root / clip.path}: {clip.reason}" for clip in unusable)])
-    total = f"{len(named)} of {n_clips} clips cannot be used"
-    if problems:
-        raise InputError([*named, total])
-    if unusable and policy.bad_audio == "fail":
-        raise InputError([*named, f"{total}: {WAY_OUT}"])
-    n_all = n_clips + len(bad_headers)
-    if over := too_many(len(unusable) + len(bad_headers), n_all, policy.max_quarantined):
-        raise InputError([*named, *over])
-    return [*bad_headers, *unusable]
 
 
 def report(

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,17 @@ def make_small(clone: Clone) -> None:
     assert text.count(start) == 1
     fewer = f"SPEAKERS, UTTERANCES = SPEAKERS[:{N_SPEAKERS}], UTTERANCES[:{N_UTTERANCES}]\n\n\n"
     script.write_text(text.replace(start, fewer + start), encoding="utf-8")
+
+
+def wait_for_queue(clone: Clone, seconds: float = 300) -> str:
+    """Return the queue's last status, when nothing in it waits or runs."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        status = clone.dvc("queue", "status")
+        if "Queued" not in status and "Running" not in status:
+            return status
+        time.sleep(1)
+    raise TimeoutError(f"still at work after {seconds:g} s:\n{status}")
 
 
 def ran(output: str) -> list[str]:

@@ -15,11 +15,12 @@ import numpy as np
 import torch
 
 from timbre.checkpoint import load_checkpoint
-from timbre.dataset import find_windows, load_dataset
+from timbre.dataset import batches, find_windows, load_dataset
 from timbre.model_file import load_model
 from timbre.predict import Classifier
 from timbre.problems import InputError
 from timbre.shards import map_windows, read_index
+from timbre.streaming import stream_dataset
 
 MOST_MEMORY = 1 << 30  # bytes on top of what the imports take
 
@@ -27,7 +28,7 @@ MOST_MEMORY = 1 << 30  # bytes on top of what the imports take
 def read_shard(path: Path) -> None:
     """Read all that the stages read of a shard, in each of the ways they do it."""
     problems = []
-    for read in (read_index, map_windows, _load):
+    for read in (read_index, map_windows, _load, _stream):
         try:
             read(path)
         except InputError as error:
@@ -40,6 +41,14 @@ def _load(path: Path) -> None:
     """Load the only shard of a folder for training, whatever its index says that it holds."""
     clip_ids = read_index(path).clip_ids
     load_dataset(find_windows(path.parent, clip_ids), np.zeros(len(clip_ids), np.int64))
+
+
+def _stream(path: Path) -> None:
+    """Read it as a training does whose windows do not fit into memory."""
+    clip_ids = read_index(path).clip_ids
+    table = find_windows(path.parent, clip_ids)
+    for _ in batches(stream_dataset(table, np.zeros(len(clip_ids), np.int64)), 2):
+        pass
 
 
 def read_checkpoint(path: Path) -> None:

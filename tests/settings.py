@@ -22,4 +22,6 @@ EXTRACT: dict[str, Any] = {
     "fmax": None,
     "top_db": 80.0,
     "n_shards": 3,
+    "scheduler": "",
+    "audio_url": "",
 }

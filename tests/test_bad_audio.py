@@ -40,6 +40,8 @@ EXTRACT: dict[str, Any] = {
     "fmax": None,
     "top_db": 80.0,
     "n_shards": 2,
+    "scheduler": "",
+    "audio_url": "",
 }
 DATA: dict[str, Any] = {
     "root": "corpus",

@@ -19,6 +19,7 @@ from stages import (
     train_cnn,
 )
 from timbre.params import read_section
+from timbre.training_settings import Train
 
 NO = Path("nowhere")
 PARAMS = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
@@ -237,12 +238,12 @@ def test_a_folder_for_a_file_is_told() -> None:
 @pytest.mark.parametrize("written", NUMBERS)
 def test_every_spelling_of_a_number_is_the_number(written: str) -> None:
     params("train.lr", written)
-    assert read_section("train", train_cnn.Train).lr == 0.5
+    assert read_section("train", Train).lr == 0.5
 
 
 def test_underscores_in_a_whole_number_are_none_of_its_digits() -> None:
     params("train.epochs", "1_000")
-    assert read_section("train", train_cnn.Train).epochs == 1000
+    assert read_section("train", Train).epochs == 1000
 
 
 def test_bands_that_hear_nothing_are_told() -> None:

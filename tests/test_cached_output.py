@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
@@ -13,7 +14,8 @@ import pytest
 import yaml
 from clone import REPOSITORY, Clone
 
-from timbre.cached_output import cached_files, publish
+from timbre.cached_output import EarlierInput, cached_files, publish
+from timbre.recorded import recorded_input
 
 OUTPUT, FOLDER = Path("data/spectrograms"), Path(".timbre/previous")
 CACHE = Path(".dvc/cache/files/md5")
@@ -39,6 +41,8 @@ class FakeDVC:
 
     def __init__(self, files: dict[str, bytes], local: dict[str, Path] | None = None) -> None:
         self.files, self.local, self.asked = files, local or {}, 0
+        self.opened: list[str] = []
+        self.nowhere = ""  # the name of a file that is listed and cannot be had
 
     def __call__(self, repository: str) -> "FakeDVC":
         assert repository == "."
@@ -49,8 +53,11 @@ class FakeDVC:
         assert not detail
         return [name for name in self.files if name.startswith(f"{path}/")]
 
-    def open(self, name: str, mode: str) -> BinaryIO:
-        assert mode == "rb"
+    def open(self, name: str, mode: str, cache: bool) -> BinaryIO:
+        assert (mode, cache) == ("rb", True)
+        self.opened.append(name)
+        if name == self.nowhere:
+            raise FileNotFoundError(name)
         return self.local[name].open("rb") if name in self.local else io.BytesIO(self.files[name])
 
 
@@ -198,6 +205,51 @@ def test_remote_files_of_one_name_in_several_folders_stay_apart(
 ) -> None:
     use(monkeypatch, FakeDVC({f"{OUTPUT}/{name}/0.h5": name.encode() for name in ("a", "b")}))
     assert [path.read_bytes() for path in cached_files(OUTPUT, FOLDER)] == [b"a", b"b"]
+
+
+def test_only_what_is_chosen_is_fetched(dvc: FakeDVC) -> None:
+    found = cached_files(OUTPUT, FOLDER, lambda names, _: [name for name in names if name > "a.h5"])
+    assert [path.read_bytes() for path in found] == [b"b"]
+    assert dvc.opened == [f"{OUTPUT}/b.h5"]
+
+
+def test_where_the_first_does_not_fit_no_other_is_fetched(dvc: FakeDVC) -> None:
+    seen: list[bytes] = []
+
+    def fits(path: Path) -> bool:
+        seen.append(path.read_bytes())
+        return False
+
+    assert cached_files(OUTPUT, FOLDER, fits=fits) == []
+    assert (seen, dvc.opened) == ([b"a"], [f"{OUTPUT}/a.h5"])
+
+
+@pytest.mark.parametrize("error", [KeyError("no such input"), FileNotFoundError("nowhere")])
+def test_all_are_fetched_where_nobody_can_choose(dvc: FakeDVC, error: Exception) -> None:
+    def choose(names: Sequence[str], _: EarlierInput) -> list[str]:
+        raise error
+
+    found = cached_files(OUTPUT, FOLDER, choose)
+    assert [path.read_bytes() for path in found] == [b"a", b"b"]
+
+
+@pytest.mark.parametrize("lost", ["a", "b", "c"])
+def test_a_file_that_is_nowhere_costs_no_other(lost: str, dvc: FakeDVC) -> None:
+    dvc.files[f"{OUTPUT}/c.h5"] = b"c"
+    dvc.nowhere = f"{OUTPUT}/{lost}.h5"
+    assert [path.read_bytes() for path in cached_files(OUTPUT, FOLDER)] == [
+        name.encode() for name in "abc" if name != lost
+    ]
+
+
+def test_the_input_of_the_last_run_is_known_by_its_record(dvc: FakeDVC) -> None:
+    outs = [{"path": "data/clips.csv", "hash": "md5", "md5": "new"}]
+    deps = [{"path": "/outside", "etag": "1"}, {"path": "data/clips.csv", "md5": "old"}]
+    made = [{"path": OUTPUT.as_posix(), "md5": "0.dir"}]
+    write_lock({"encode": {"outs": outs}, "extract": {"deps": deps, "outs": made}, "bare": {}})
+    assert recorded_input(OUTPUT, Path("data/clips.csv")) == "old"
+    with pytest.raises(LookupError):
+        recorded_input(OUTPUT, Path("/outside"))
 
 
 def test_published_files_are_links_and_nothing_else_is_left_in_the_folder() -> None:

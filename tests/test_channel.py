@@ -63,6 +63,21 @@ def test_each_switch_alone_changes_windows(switch: str) -> None:
     assert not all(torch.equal(one, changed(QUIET, batch())) for one in found)
 
 
+def test_weakened_to_nothing_it_is_off_and_to_all_it_is_the_same() -> None:
+    assert LOUD.weakened(0.0).is_off()
+    assert LOUD.weakened(1.0) == LOUD
+
+
+@given(st.floats(0, 1))
+def test_every_switch_is_weakened_by_the_same_factor(strength: float) -> None:
+    weaker = LOUD.weakened(strength)
+    assert [getattr(weaker, name) for name in SWITCHES] == [
+        strength * getattr(LOUD, name) for name in SWITCHES
+    ]
+    rest = (weaker.floor_db, weaker.hop_seconds, weaker.mel_range)
+    assert rest == (LOUD.floor_db, LOUD.hop_seconds, LOUD.mel_range)
+
+
 @given(st.integers(0, 300))
 def test_windows_stay_windows(seed: int) -> None:
     found = changed(LOUD, batch(seed=seed), seed)

@@ -11,7 +11,7 @@ from typing import Any
 
 import h5py
 import pytest
-from clone import REPOSITORY, Clone
+from clone import REPOSITORY, Clone, wait_for_queue
 from safetensors import safe_open
 
 from timbre.clips import read_splits
@@ -33,17 +33,6 @@ def queue(on_own_corpus: Clone, tmp_path: Path) -> Iterator[Clone]:
     clone = on_own_corpus.copy(tmp_path / "clone")
     yield clone
     clone.run("dvc", "queue", "stop", "--kill")
-
-
-def wait_for_queue(clone: Clone, seconds: float = 300) -> str:
-    """Return the queue's last status, when nothing in it waits or runs."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        status = clone.dvc("queue", "status")
-        if "Queued" not in status and "Running" not in status:
-            return status
-        time.sleep(1)
-    pytest.fail(f"still at work after {seconds:g} s:\n{status}")
 
 
 def test_queued_experiments_run_on_tracked_corpora_and_are_shown_apart(queue: Clone) -> None:

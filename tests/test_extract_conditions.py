@@ -6,6 +6,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 import yaml
@@ -34,6 +35,8 @@ EXTRACT: dict[str, Any] = {
     "fmax": None,
     "top_db": 80.0,
     "n_shards": 2,
+    "scheduler": "",
+    "audio_url": "",
 }
 QUIET = ["clean", "telephone", "white_noise_5db"]  # each clip for itself
 ALL = [*QUIET, "babble_5db"]
@@ -111,12 +114,14 @@ def remember(monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     places = {}
     for number, path in enumerate(sorted(CONDITIONS.rglob("*.h5"), reverse=True)):
         places[path.parent.name] = Path(shutil.copyfile(path, CACHE / f"{number:030x}"))
-    monkeypatch.setattr(extract_conditions, "cached_files", lambda *_: sorted(CACHE.iterdir()))
+    monkeypatch.setattr(
+        "timbre.earlier_conditions.cached_files", lambda *_: sorted(CACHE.iterdir())
+    )
     return places
 
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extract_conditions, "cached_files", lambda *_: [])
+    monkeypatch.setattr("timbre.earlier_conditions.cached_files", lambda *_: [])
 
 
 def problems() -> list[str]:
@@ -401,6 +406,17 @@ def test_a_clip_of_another_table_is_named() -> None:
     table.loc[0, "clip_id"] = "a/0 old.wav"
     write_splits(table, SPLITS)
     assert problems() == ["data/splits.csv: a/0 old.wav is not in data/clips.csv: run `dvc repro`"]
+
+
+@pytest.mark.parametrize("number", ["0", "", "many"])
+def test_a_length_that_is_none_is_named(number: str) -> None:
+    table = pd.read_csv(CLIPS, dtype=str, keep_default_na=False)
+    table["sample_rate"] = number
+    table.to_csv(CLIPS, index=False)
+    told = problems()
+    assert len(told) == 1
+    assert told[0].startswith("data/clips.csv: cannot be used (")
+    assert told[0].endswith("): run `dvc repro`, which makes it anew")
 
 
 def test_babble_without_anyone_to_babble_is_refused() -> None:

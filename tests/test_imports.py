@@ -11,6 +11,8 @@ UNWANTED = {
     "encode_labels": FOR_OTHERS | {"h5py"},
     "split": FOR_OTHERS | {"h5py", "pandas", "soundfile"},
     "extract_spectrograms": FOR_OTHERS | {"pandas"},
+    "extract_conditions": FOR_OTHERS | {"pandas"},
+    "report": FOR_OTHERS | {"pandas"},
     # What only reports use: a change of it must not train anew.
     "train_cnn": FOR_OTHERS - {"torch"},
 }

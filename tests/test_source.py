@@ -38,7 +38,9 @@ ALLOWED = {
 PROCESSES = {
     "timbre/workers.py": "tasks to workers",
     "timbre/worker_process.py": "answers to the process that made it",
+    "timbre/cluster_worker.py": "tasks to a process of its own, on a machine of the cluster",
     "timbre/corpus.py": "threads, which pickle nothing",
+    "timbre/streaming.py": "threads, which pickle nothing",
     "bench/corpora.py": "tasks to workers",
     "timbre/parent.py": "asks who its parent is, and pickles nothing",
 }

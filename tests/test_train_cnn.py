@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 from stages import evaluate, train_cnn
 from timbre import curves
 from timbre.answers import Answers
+from timbre.channel import IMITATIONS
 from timbre.clips import read_splits, write_splits
 from timbre.curves import Epoch
 from timbre.model_file import load_model
@@ -43,7 +44,8 @@ SMALL = {
     "batch_size": 8,
     "device": "cpu",
     # The classes here differ by one steady band, which is what these imitate or take away.
-    **dict.fromkeys((*train_cnn.IMITATIONS, "mask_bands", "mask_frames"), 0),
+    **dict.fromkeys((*IMITATIONS, "mask_bands", "mask_frames", "ramp"), 0),
+    "warmup": 0.05,
 }
 INPUTS = (Path("spectrograms"), Path("splits.csv"), Path("labels.json"))
 MODEL = Path("models/m.safetensors")
@@ -161,7 +163,7 @@ class KilledError(Exception):
     """Stands for SIGKILL."""
 
 
-def train_and_be_killed(after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def train_and_be_killed(after: int, monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
     """Leave what a training that was killed after so many epochs leaves."""
     write = curves.write_csv
 
@@ -173,7 +175,7 @@ def train_and_be_killed(after: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(curves, "write_csv", killed)
         with pytest.raises(KilledError):
-            train()
+            train(**changes)
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])
@@ -267,30 +269,66 @@ def test_the_stronger_network_is_trained_the_same_way() -> None:
     assert load_model(MODEL)[1].network == "resnet"
 
 
-def test_reading_from_disk_gives_the_same_model() -> None:
-    train(epochs=1)
-    in_memory = MODEL.read_bytes()
-    train(epochs=1, memory_gb=1e-9)
-    network, card = load_model(MODEL)
-    MODEL.write_bytes(in_memory)
-    other, other_card = load_model(MODEL)
-    assert {k: v for k, v in card.trained.items() if k != "memory_gb"} == {
-        k: v for k, v in other_card.trained.items() if k != "memory_gb"
-    }
-    for name, value in network.state_dict().items():
-        assert (other.state_dict()[name] == value).all(), name
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have so few clips streamed as many are: a few windows at a time."""
+    monkeypatch.setattr("timbre.epoch_order.BLOCK_ROWS", 4)
+    monkeypatch.setattr("timbre.training_data.BESIDES", 0)
+    monkeypatch.setattr("timbre.training_data.LEAST_BUFFER", 4)
 
 
-def test_a_split_is_brought_into_memory_if_it_fits_to_the_byte() -> None:
-    table = pd.read_csv(INPUTS[1])
-    needed = 36 * SHAPE[0] * SHAPE[1] * 2
-    for n_bytes, expected in ((needed, torch.Tensor), (needed - 1, list)):
-        split = train_cnn.load_split(table, "train", INPUTS[0], n_bytes / 1e9, torch.device("cpu"))
-        assert isinstance(split.log_mel, expected)
-        assert len(split) == 36
+WINDOW = SHAPE[0] * SHAPE[1] * 2
+STREAMED = 25 * WINDOW / 1e9  # GB: for 25 windows, where training has 36 and validation 12
 
 
-@pytest.mark.parametrize("memory_gb", [4.0, 1e-9])
+@pytest.mark.usefixtures("small_blocks")
+def test_a_training_that_is_streamed_says_so_and_is_as_good(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    in_memory = train(epochs=25, batch_size=4)
+    assert "streamed" not in capsys.readouterr().out
+    mean = load_model(MODEL)[0].state_dict()["normalise.mean"]
+    summary = train(epochs=25, batch_size=4, memory_gb=STREAMED)
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "training split 2.3e-05 GB > train.memory_gb 1.6e-05: streamed from disk, shuffled among "
+        "20 windows at a time",
+        "validation split 7.68e-06 GB > its part of train.memory_gb 1.6e-05: streamed from disk",
+    ]
+    assert min(summary["val_accuracy"], in_memory["val_accuracy"]) > 0.9
+    assert (load_model(MODEL)[0].state_dict()["normalise.mean"] == mean).all()
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_validation_split_that_is_streamed_changes_no_weight(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = train(epochs=2)
+    weights = load_model(MODEL)[0].state_dict()
+    summary = train(epochs=2, memory_gb=40 * WINDOW / 1e9)
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "validation split 7.68e-06 GB > what training leaves of train.memory_gb 2.56e-05: streamed "
+        "from disk"
+    )
+    assert summary["val_loss"] == pytest.approx(whole["val_loss"], abs=2e-6)
+    for name, value in load_model(MODEL)[0].state_dict().items():
+        assert (weights[name] == value).all(), name
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("after", [1, 2])
+def test_a_streamed_training_that_was_killed_ends_with_the_same_bytes(
+    after: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(memory_gb=STREAMED)
+    whole = [path.read_bytes() for path in TRAINED]
+    train_and_be_killed(after, monkeypatch, memory_gb=STREAMED)
+    train(memory_gb=STREAMED)
+    assert f"goes on after epoch {after}\n" in capsys.readouterr().out
+    assert [path.read_bytes() for path in TRAINED] == whole
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("memory_gb", [4.0, STREAMED])
 def test_a_damaged_window_ends_training_and_evaluation_with_the_shards_name(
     memory_gb: float,
 ) -> None:
@@ -332,6 +370,11 @@ def test_a_compiled_network_is_saved_like_any_other() -> None:
         ({"batch_size": 37}, "train.batch_size: 37 is more than the 36 windows of the training"),
         ({"channels": [4] * 4}, "nothing is left of a 16 x 20 spectrogram that is made 32 times"),
         ({"device": "cuda"}, "'cuda' is not available here"),
+        (
+            {"memory_gb": 1e-6},
+            r"train\.memory_gb: 1e-06 GB is too little to stream the training split of 2\.3e-05 GB "
+            r"through: raise it to 0\.0001 or more",
+        ),
         ({"device": "gpu"}, "train.device: String should match pattern"),
     ],
 )
@@ -472,7 +515,7 @@ def test_a_training_that_diverged_ends_with_a_way_out(monkeypatch: pytest.Monkey
     ("step", "told"),
     [
         (
-            "stages.train_cnn.load_dataset",
+            "timbre.training_data.load_dataset",
             "train.memory_gb: the memory of cpu has no room for the windows of split train (CUDA "
             "out of memory. Tried to allocate 2.00 GiB): lower it below 2.3e-05, and they are read "
             "from disk, or end other programs there",

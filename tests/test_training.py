@@ -12,6 +12,7 @@ from torch.nn.functional import one_hot
 
 from timbre.augmentation import Augmentation
 from timbre.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from timbre.curves import Epoch
 from timbre.dataset import Batch, SpectrogramDataset, WindowTable, batches, mean_and_std
 from timbre.networks import CompactCNN
 from timbre.schedule import learning_rate
@@ -66,6 +67,7 @@ def training(epochs: int = 6, patience: int = 0, lr: float = 0.02, seed: int = 0
         seed=seed,
         learning_rate=lambda progress: learning_rate(progress, lr, "cosine", 0.1),
         augmentation=Augmentation(QUIET, 1, 2, 2, 1, 0.2, -80.0),
+        ramp_epochs=0,
     )
 
 
@@ -127,6 +129,7 @@ class Watcher(Trainer):
         batches: Iterable[Batch],
         learning_rates: Iterator[float],
         augment: Augment,
+        weights: Iterable[float] = (),  # noqa: ARG002 (the trainer's interface)
     ) -> Score:
         met = []
         for log_mel, target in batches:
@@ -191,6 +194,27 @@ def test_imitated_recordings_are_the_same_for_a_seed(tmp_path: Path) -> None:
     for one, other in zip(*met, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     assert not torch.equal(met[0][0][0], met[0][1][0])
+
+
+def test_imitation_grows_from_nothing_to_its_full_strength(tmp_path: Path) -> None:
+    run = training(epochs=5)
+    run.augmentation, run.ramp_epochs = replace(OFF, channel=LOUD), 3
+    assert [run.strength(number) for number in range(1, 6)] == [0, 1 / 3, 2 / 3, 1, 1]
+    first, second, *_ = watched(run, tmp_path).met
+    assert torch.equal(
+        first[0].sort(0).values, run.train.read(torch.arange(60)).float().sort(0).values
+    )
+    assert not torch.equal(second[0].sort(0).values, first[0].sort(0).values)
+
+
+def test_an_epoch_of_the_ramp_is_kept_until_there_is_a_better_founded_one() -> None:
+    run = training()
+    run.ramp_epochs = 2
+    kept = []
+    for number, loss in enumerate([0.5, 0.1, 0.9, 0.7, 0.8], start=1):
+        run.epochs.append(Epoch(number, 1.0, 0.5, loss, 0.5, 0.01))
+        kept.append(run.best_epoch)
+    assert kept == [1, 2, 3, 4, 4]
 
 
 def test_no_window_is_left_alone_in_the_last_batch(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ chance decides is drawn for a whole epoch at once, on the CPU: a seed means the 
 device, and no step waits for it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -44,6 +44,10 @@ class Augmentation:
     shift_frames: int  # farthest shift, in frames
     mixup: float  # alpha of the Beta distribution
     floor_db: float
+
+    def weakened(self, strength: float) -> "Augmentation":
+        """Return the same that imitates other recordings less, by a factor in [0, 1]."""
+        return replace(self, channel=self.channel.weakened(strength))
 
     def draw(self, n: int, n_mels: int, n_frames: int, generator: torch.Generator) -> Draws:
         """Draw for n windows of `(n_mels, n_frames)`."""

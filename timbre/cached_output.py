@@ -1,26 +1,44 @@
 """The output folder of a stage: the last run's, out of DVC's cache, and how the next one appears.
 
-DVC deletes the outputs of a stage before it runs; what they were stays in its cache.
+DVC deletes the outputs of a stage before it runs; what they were stays in its cache or a remote.
 """
 
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from timbre.recorded import UNREADABLE, cached, recorded_outputs
+from timbre.recorded import UNREADABLE, cached, recorded_input, recorded_outputs
 
 if TYPE_CHECKING:
     from dvc.api import DVCFileSystem
 
+FETCHES = 16  # from a remote at a time: it answers late, each time
+EarlierInput = Callable[[Path], Path]  # what a stage's input was when it last ran
 
-def cached_files(output: Path, folder: Path) -> list[Path]:
+
+def _all(names: Sequence[str], _: EarlierInput) -> Sequence[str]:
+    return names
+
+
+def cached_files(
+    output: Path,
+    folder: Path,
+    choose: Callable[[Sequence[str], EarlierInput], Sequence[str]] = _all,
+    fits: Callable[[Path], bool] = lambda _: True,
+) -> list[Path]:
     """Return local paths to the files that DVC recorded for `output`; read them, never change them.
 
-    A file that lies only in a remote is fetched into `folder`. Without a repository, a record or a
-    cached copy the list is empty; where something else was the matter, a line on stderr says what.
+    What is not in DVC's cache is fetched into it from the remote: of the names below `output` those
+    that `choose` returns, which may ask what inputs of the stage were; and if the first of them
+    does not fit, no other. A file with no other place than `output` is copied to `folder`. Without
+    a repository, a record or a copy anywhere the list is empty; where something else was the
+    matter, a line on stderr says what.
     """
     if (quickly := _in_usual_place(output)) is not None:
         return quickly
@@ -29,15 +47,22 @@ def cached_files(output: Path, folder: Path) -> list[Path]:
         from dvc.api import DVCFileSystem
 
         files = DVCFileSystem(".")
-        names = sorted(files.find(output.as_posix(), detail=False))
-        return [_local_copy(files, name, output, folder) for name in names]
+        found = files.find(output.as_posix(), detail=False)
+        names = sorted(Path(name).relative_to(output).as_posix() for name in found)
+        with suppress(Exception):  # an input that is nowhere any more: then all may be of use
+            names = list(choose(names, partial(_earlier_input, files, output)))
+        return _fetch(names, partial(_local_copy, files, output, folder), fits)
     except Exception as error:
         # Any of DVC's packages, and any remote, may fail in its own way. All it costs is time.
-        if isinstance(error, FileNotFoundError) or isinstance(error.__cause__, FileNotFoundError):
-            return []  # recorded, but nowhere to be had
-        reason = " ".join(str(error).split())
-        print(f"{output}: nothing to reuse in DVC's cache ({reason})", file=sys.stderr)
+        cause = _first_cause(error)
+        if not isinstance(cause, FileNotFoundError):  # recorded, but nowhere to be had
+            reason = " ".join(str(cause).split())
+            print(f"{output}: nothing to reuse in DVC's cache ({reason})", file=sys.stderr)
         return []
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    return _first_cause(error.__cause__) if error.__cause__ else error
 
 
 def publish(files: Mapping[str, Path], output: Path) -> None:
@@ -74,14 +99,40 @@ def _in_usual_place(output: Path) -> list[Path] | None:
     return paths if all(path.is_file() for path in paths) else None
 
 
-def _local_copy(files: "DVCFileSystem", name: str, output: Path, folder: Path) -> Path:
-    with files.open(name, "rb") as handle:
-        cached = Path(str(getattr(handle, "name", "")))
-        # Where a stage is run by hand, DVC may show its last output itself, which it will empty.
-        if cached.is_file() and not cached.resolve().is_relative_to(output.resolve()):
-            return cached
-        copy = folder / Path(name).relative_to(output)  # its folder too: others may share the name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        with copy.open("wb") as target:
-            shutil.copyfileobj(handle, target)
-        return copy
+def _fetch(
+    names: Sequence[str], copy: Callable[[str], Path | None], fits: Callable[[Path], bool]
+) -> list[Path]:
+    first = copy(names[0]) if names else None
+    if first and not fits(first):
+        return []
+    with ThreadPoolExecutor(FETCHES) as threads:
+        others = threads.map(copy, names[1:])
+        return [path for path in (first, *others) if path]
+
+
+def _local_copy(files: "DVCFileSystem", output: Path, folder: Path, name: str) -> Path | None:
+    """Return where a file lies, None if it is recorded, but nowhere to be had."""
+    try:
+        with files.open((output / name).as_posix(), "rb", cache=True) as handle:
+            cached = Path(str(getattr(handle, "name", "")))
+            # Of a stage that is run by hand, DVC may show the output itself, which will be emptied.
+            if cached.is_file() and not cached.resolve().is_relative_to(output.resolve()):
+                return cached
+            copy = folder / name  # its folder too: others may share the name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with copy.open("wb") as target:
+                shutil.copyfileobj(handle, target)
+            return copy
+    except FileNotFoundError:
+        return None
+
+
+def _earlier_input(files: "DVCFileSystem", output: Path, path: Path) -> Path:
+    """Return what an input was when the stage of `output` last ran, fetched if it must be."""
+    from dvc_data.hashfile.hash_info import HashInfo
+
+    md5 = recorded_input(output, path)
+    place = Path(files.repo.cache.local.oid_to_path(md5))
+    if not place.is_file():
+        files.repo.cloud.pull([HashInfo("md5", md5)])
+    return place

@@ -7,7 +7,7 @@ is a setting.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -32,6 +32,11 @@ SLOPE_DB = 1024.0  # of a band limit, over all the bands
 FLOORS = (0.44, 1.0)  # share of top_db at which a raised floor lies
 KEPT = (0.15, 0.8)  # share of a cropped window that is left
 FIELD = 4  # windows' lengths of noise drawn for an epoch
+# What of a Channel makes another recording; all else describes the windows.
+IMITATIONS = (
+    *("equalise_db", "noise", "babble", "reverb", "distortion", "gate", "band_limit"),
+    *("raise_floor", "crop", "speed"),
+)
 SMOOTHEST = 0.4  # of the highest band: it averages most bins, so its noise flickers least
 
 Windows = torch.Tensor
@@ -87,8 +92,11 @@ class Channel:
 
     def is_off(self) -> bool:
         """Tell whether nothing is ever changed."""
-        shares = (self.noise, self.babble, self.reverb, self.distortion, self.gate, self.crop)
-        return not any((*shares, self.equalise_db, self.band_limit, self.raise_floor, self.speed))
+        return not any(getattr(self, name) for name in IMITATIONS)
+
+    def weakened(self, strength: float) -> "Channel":
+        """Return the same that imitates less often and less strongly, by a factor in [0, 1]."""
+        return replace(self, **{name: strength * getattr(self, name) for name in IMITATIONS})
 
     def draw(self, n: int, n_mels: int, n_frames: int, generator: torch.Generator) -> ChannelDraws:
         """Draw for n windows of `(n_mels, n_frames)`."""

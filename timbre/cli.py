@@ -16,11 +16,12 @@ from timbre.commands.export import export
 from timbre.commands.gate import gate
 from timbre.commands.index import index
 from timbre.commands.predict import predict
+from timbre.commands.queue import queue
 from timbre.commands.serve import serve
 from timbre.problems import InputError
 
 INTERRUPTED = 130  # the shell's exit code for SIGINT
-COMMANDS = (predict, serve, export, demo, index, check, gate, doctor)  # as --help lists them
+COMMANDS = (predict, serve, export, demo, index, check, queue, gate, doctor)  # as --help lists them
 
 
 class InOrder(click.Group):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from timbre.atomic import replacing
 from timbre.coded import Clips, Coded, Coder, Integers, Picked, Rows
 from timbre.columns import CLIP_COLUMNS, SPLIT_COLUMNS
-from timbre.problems import InputError
+from timbre.problems import InputError, unusable
 
 ROWS = 1 << 13  # read or written at a time
 
@@ -152,15 +152,14 @@ def read_clip_table(path: Path) -> ClipTable:
             for cells in _parts(csv.reader(file, strict=True), path):
                 reader.add(cells)
     except (OSError, ValueError, OverflowError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise InputError(_unusable(path, reason)) from None
+        raise InputError(unusable(path, error)) from None
     table = reader.table()
     if not _rises(table.clip_id):
         table = table.take(np.argsort(np.array(table.clip_id, object), kind="stable"))
         if not _rises(table.clip_id):
             reader.problems.add("a clip stands in it twice")
     if reader.problems:
-        raise InputError(_unusable(path, reason) for reason in sorted(reader.problems))
+        raise InputError(unusable(path, ValueError(told)) for told in sorted(reader.problems))
     return table
 
 
@@ -197,7 +196,3 @@ def _cells(column: Iterable[Any]) -> Iterator[Any]:
         return iter(column)
     starts = range(0, len(column), ROWS)
     return chain.from_iterable(column[start : start + ROWS].tolist() for start in starts)
-
-
-def _unusable(path: Path, reason: str) -> str:
-    return f"{path}: cannot be used ({reason}): run `dvc repro`, which makes it anew"

@@ -8,7 +8,7 @@ import pandas as pd
 
 from timbre.atomic import replacing
 from timbre.columns import CLIP_COLUMNS, COPY, SEEN, SPLIT_COLUMNS, SPLITS, UNKNOWN
-from timbre.problems import InputError
+from timbre.problems import InputError, unusable
 
 
 def read_clips(path: Path) -> pd.DataFrame:
@@ -24,7 +24,7 @@ def read_clips(path: Path) -> pd.DataFrame:
         "a clip has no samples": clips["n_samples"] < 1,
     }
     if problems := [reason for reason, rows in wrong.items() if rows.any()]:
-        raise InputError(_unusable(path, ValueError(problem)) for problem in problems)
+        raise InputError(unusable(path, ValueError(problem)) for problem in problems)
     return clips
 
 
@@ -48,7 +48,7 @@ def read_classes(path: Path) -> list[str]:
         if len({*classes}) != len(classes):
             raise ValueError("a class stands in it twice")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(_unusable(path, error)) from None
+        raise InputError(unusable(path, error)) from None
     return classes
 
 
@@ -73,7 +73,7 @@ def read_divided(
     if (known["target"] != known["label"].map(targets)).any():
         problems.append(f"its targets are not those of {labels}")
     if problems:
-        raise InputError(_unusable(splits, ValueError(problem)) for problem in problems)
+        raise InputError(unusable(splits, ValueError(problem)) for problem in problems)
     return table, classes
 
 
@@ -105,12 +105,7 @@ def _read(path: Path, columns: dict[str, str]) -> pd.DataFrame:
         return frame.astype({name: kind for name, kind in columns.items() if kind != "str"})
     # pandas raises ValueErrors for what is no table, OverflowErrors for what is too large a number
     except (OSError, ValueError, OverflowError) as error:
-        raise InputError(_unusable(path, error)) from None
-
-
-def _unusable(path: Path, error: Exception) -> str:
-    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return f"{path}: cannot be used ({reason}): run `dvc repro`, which makes it anew"
+        raise InputError(unusable(path, error)) from None
 
 
 def _write(frame: pd.DataFrame, columns: dict[str, str], path: Path) -> None:

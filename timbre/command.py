@@ -70,7 +70,7 @@ def _exit_code(main: Callable[..., None], arguments: list[str]) -> int:
     except OSError as error:
         if error.errno not in WAYS_OUT:
             raise
-        InputError(_told(error)).show()
+        told(error).show()
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -87,9 +87,10 @@ def _terminate(*_: object) -> Never:
     raise TerminatedError
 
 
-def _told(error: OSError) -> str:
+def told(error: OSError) -> InputError:
+    """Return what a user is told of an error of the system that is among WAYS_OUT."""
     place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{error.strerror}: {WAYS_OUT[error.errno or 0]}, {RESUMED}"
+    return InputError(f"{place}{error.strerror}: {WAYS_OUT[error.errno or 0]}, {RESUMED}")
 
 
 def _path(argument: str) -> Path:

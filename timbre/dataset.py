@@ -1,8 +1,9 @@
 """The spectrograms of one split: where they lie, and batches of them."""
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,11 @@ class WindowTable:
         """Return the memory that all windows take."""
         return len(self) * int(np.prod(self.shape)) * 2
 
+    def of(self, windows: slice) -> "WindowTable":
+        """Return the table of some of the windows."""
+        own = {name: getattr(self, name)[windows] for name in ("shard", "row", "clip")}
+        return replace(self, **own)
+
 
 @dataclass(frozen=True)
 class SpectrogramDataset:
@@ -63,6 +69,20 @@ class SpectrogramDataset:
         """Return the target of each clip `(n_clips,)`."""
         _, first = np.unique(self.table.clip, return_index=True)
         return np.asarray(self.targets.cpu().numpy()[first])
+
+    def reading_order(self) -> torch.Tensor:
+        """Return all windows in the order in which they are read best, where no other is asked."""
+        return torch.arange(len(self), device=self.device)
+
+    def epoch_order(self, generator: torch.Generator) -> torch.Tensor:
+        """Return all windows in an order for training, drawn from `generator` alone."""
+        return torch.randperm(len(self), generator=generator)
+
+    def pieces(
+        self, order: torch.Tensor, parts: Sequence[slice]
+    ) -> Generator[torch.Tensor, None, None]:
+        """Iterate over the windows in each of `parts` of an order, as `read` returns them."""
+        return (self.read(order[part]) for part in parts)
 
     def read(self, indices: torch.Tensor) -> torch.Tensor:
         """Return copies of n windows, `(n, 1, n_mels, n_frames)`, in the order of the indices."""
@@ -139,22 +159,35 @@ def map_dataset(table: WindowTable, targets: Integers) -> SpectrogramDataset:
 
 
 def batches(
-    dataset: SpectrogramDataset, batch_size: int, order: torch.Tensor | None = None
-) -> Iterator[Batch]:
-    """Iterate over a split in batches; in `order`, or as they stand.
+    dataset: SpectrogramDataset,
+    batch_size: int,
+    order: torch.Tensor | None = None,
+    parts: Iterable[slice] | None = None,
+) -> Generator[Batch, None, None]:
+    """Iterate over a split in batches; in `order`, or in its reading order.
 
-    The last one is smaller, but of a single window none is made where it can join another: batch
-    norm could not train on it.
+    The batches are those of `batch_slices`, or the `parts` of the order: what lies in none of them
+    is neither read nor held.
     """
-    if order is None:
-        order = torch.arange(len(dataset))
-    order = order.to(dataset.device)
-    starts = list(range(0, len(order), batch_size))
-    if len(starts) > 1 and len(order) - starts[-1] == 1:
-        starts.pop()
+    order = (dataset.reading_order() if order is None else order).to(dataset.device)
+    own = list(batch_slices(len(order), batch_size) if parts is None else parts)
     targets = dataset.targets.index_select(0, order)
-    for start, end in itertools.pairwise([*starts, len(order)]):
-        yield dataset.read(order[start:end]), targets[start:end]
+    # What threads read ahead ends with the epoch, however that ends.
+    with closing(dataset.pieces(order, own)) as windows:
+        for part, log_mel in zip(own, windows, strict=True):
+            yield log_mel, targets[part]
+
+
+def batch_slices(n: int, batch_size: int, least: int = 2) -> Iterator[slice]:
+    """Iterate over the batches of n windows.
+
+    The last one is smaller, but one of fewer than `least` windows joins another where there is one:
+    on a single window batch norm could not train.
+    """
+    starts = list(range(0, n, batch_size))
+    if len(starts) > 1 and n - starts[-1] < least:
+        starts.pop()
+    return itertools.starmap(slice, itertools.pairwise([*starts, n]))
 
 
 def mean_and_std(dataset: SpectrogramDataset, batch_size: int = 64) -> tuple[torch.Tensor, ...]:
@@ -164,12 +197,13 @@ def mean_and_std(dataset: SpectrogramDataset, batch_size: int = 64) -> tuple[tor
     """
     total = squares = torch.zeros(())
     count = 0
-    for log_mel, _ in batches(dataset, batch_size):
-        values = log_mel[:, 0].cpu().float()
-        # Exact enough in float32 over the frames of one window, not over a whole split.
-        total = total + values.sum(dim=2).double().sum(dim=0)
-        squares = squares + values.square_().sum(dim=2).double().sum(dim=0)
-        count += len(values) * values.shape[2]
+    with closing(batches(dataset, batch_size)) as windows:
+        for log_mel, _ in windows:
+            values = log_mel[:, 0].cpu().float()
+            # Exact enough in float32 over the frames of one window, not over a whole split.
+            total = total + values.sum(dim=2).double().sum(dim=0)
+            squares = squares + values.square_().sum(dim=2).double().sum(dim=0)
+            count += len(values) * values.shape[2]
     mean = total / count
     variance = (squares / count - mean.square()).clamp(min=0)
     # A band that never changes (silence, a band-limited corpus) must not be divided by zero.

@@ -1,7 +1,6 @@
 """A few worker processes that each do one task at a time, and a bounded queue before them."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +11,6 @@ from timbre.workers import STRIKES, Worker, cause_of_death, opened, worker_conte
 
 RETRY_AFTER = 2  # seconds until somebody who found the queue full may ask again
 DEATH_SECONDS = 5.0  # for a process that has closed its pipe to be gone, core dump and all
-
-_starting = threading.Lock()  # a worker's start hides the main module for a moment
 
 
 class Desk:
@@ -83,8 +80,7 @@ class Desk:
 
     def _new(self, place: int) -> Worker:
         work, context, folder = self._arguments
-        with _starting:
-            return Worker(work, context, folder / f"worker-{place}")
+        return Worker(work, context, folder / f"worker-{place}")
 
     def _do(self, place: int, task: object, seconds: float | None) -> Any:  # noqa: ANN401 (the same)
         code = 0

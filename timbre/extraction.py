@@ -4,13 +4,16 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from timbre.audio import AudioError, FileError, Waveform, load
 from timbre.problems import InputError
 from timbre.quarantine import Unusable
+from timbre.remote_audio import Place, UnreachableError, at_hand, place_of
 from timbre.shards import (
     Attributes,
     Half,
@@ -47,6 +50,14 @@ class ShardTask:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Some clips of any shards, to be computed elsewhere."""
+
+    sources: list[Source]
+    fatal: Mapping[str, str] = field(default_factory=dict)  # as in a ShardTask
+
+
+@dataclass(frozen=True)
 class ShardResult:
     """What became of a task; with problems, no shard was written."""
 
@@ -56,7 +67,27 @@ class ShardResult:
     problems: list[str]  # files that could not be read
 
 
-def without_clip(task: ShardTask, clip_id: str, reason: str) -> ShardTask:
+class Unread(NamedTuple):
+    """A file that could not be read as it was listed: that says nothing about its audio."""
+
+    place: Place
+    reason: str
+    is_reached: bool  # False: another machine, or user, might read it
+
+    def __str__(self) -> str:
+        """Return place and reason."""
+        return f"{self.place}: {self.reason}"
+
+
+class _UnwrittenError(Exception):
+    """A shard lacks clips that could not be read: it must not appear."""
+
+
+Outcome = Half | Unusable | Unread  # of a clip; windows `(n_windows, n_mels, n_frames)`
+AnyTask = TypeVar("AnyTask", ShardTask, Piece)
+
+
+def without_clip(task: AnyTask, clip_id: str, reason: str) -> AnyTask:
     """Return the task without a clip whose decoding ends the process, in any way."""
     return replace(task, fatal={**task.fatal, clip_id: reason})
 
@@ -88,16 +119,41 @@ def stored_rows(indexes: dict[Path, ShardIndex]) -> dict[str, Stored]:
 
 def fill_shard(
     task: ShardTask,
-    root: Path,
+    root: Place,
     attributes: Attributes,
     front_end: FrontEnd,
     sample_rate: int,
     kept: Windowing,
 ) -> ShardResult:
-    """Write the shard of one task, of files below `root`.
+    """Write the shard of one task, of files below `root`: a folder, or the URL of one.
 
     Clips whose audio cannot be used are left out, and all named in the result.
     """
+    compute = partial(
+        find_windows,
+        fatal=task.fatal,
+        root=root,
+        front_end=front_end,
+        sample_rate=sample_rate,
+        kept=kept,
+    )
+    return write_task(task, attributes, compute)
+
+
+def fill_piece(
+    piece: Piece, root: Place, front_end: FrontEnd, sample_rate: int, kept: Windowing
+) -> list[Outcome]:
+    """Compute the windows of each clip of a piece, in its order."""
+    fatal = piece.fatal
+    return [
+        find_windows(source, fatal, root, front_end, sample_rate, kept) for source in piece.sources
+    ]
+
+
+def write_task(
+    task: ShardTask, attributes: Attributes, compute: Callable[[Source], Outcome]
+) -> ShardResult:
+    """Write the shard of one task; `compute` is asked, in order, for what cannot be copied."""
     problems: list[str] = []
     unusable: list[Unusable] = []
     n_copied = 0
@@ -105,30 +161,46 @@ def fill_shard(
     def clips(old_shards: OpenShards) -> Iterator[StoredClip]:
         nonlocal n_copied
         for source in task.sources:
-            if source.clip_id in task.fatal:
-                unusable.append(Unusable(source.clip_id, source.file, task.fatal[source.clip_id]))
-                continue
             log_mel = _copied(task.stored.get(source.sha256), old_shards)
             n_copied += log_mel is not None
-            try:
-                if log_mel is None:
-                    note(source.clip_id)
-                    path = root / source.file
-                    log_mel = compute_windows(path, source.sha256, front_end, sample_rate, kept)
-                yield StoredClip(source.clip_id, source.sha256, log_mel)
-            except FileError as error:
-                problems.append(f"{root / source.file}: {error}")
-            except MemoryError:
-                problems.append(f"{root / source.file}: takes more memory than there is")
-            except AudioError as error:
-                unusable.append(Unusable(source.clip_id, source.file, str(error)))
+            found = compute(source) if log_mel is None else log_mel
+            if isinstance(found, Unusable):
+                unusable.append(found)
+            elif isinstance(found, Unread):
+                problems.append(str(found))
+            else:
+                yield StoredClip(source.clip_id, source.sha256, found)
         if problems:
-            raise InputError(problems)
+            raise _UnwrittenError
 
-    with OpenShards() as old_shards, suppress(InputError):
+    with OpenShards() as old_shards, suppress(_UnwrittenError):
         write_shard(task.target, attributes, task.shape, clips(old_shards))
     n_computed = len(task.sources) - n_copied - len(unusable) - len(problems)
     return ShardResult(n_computed, n_copied, unusable, problems)
+
+
+def find_windows(
+    source: Source,
+    fatal: Mapping[str, str],
+    root: Place,
+    front_end: FrontEnd,
+    sample_rate: int,
+    kept: Windowing,
+) -> Outcome:
+    """Compute a clip's windows, or say why it has none; those in `fatal` are not touched."""
+    if source.clip_id in fatal:
+        return Unusable(source.clip_id, source.file, fatal[source.clip_id])
+    place = place_of(root, source.file)
+    try:
+        with at_hand(place) as path:
+            note(source.clip_id)
+            return compute_windows(path, source.sha256, front_end, sample_rate, kept)
+    except FileError as error:
+        return Unread(place, str(error), not isinstance(error, UnreachableError))
+    except MemoryError:
+        return Unread(place, "takes more memory than there is", is_reached=True)
+    except AudioError as error:
+        return Unusable(source.clip_id, source.file, str(error))
 
 
 def _copied(old: Stored | None, shards: OpenShards) -> Half | None:
@@ -157,7 +229,7 @@ def check_bytes(path: Path, sha256: str) -> None:
         with path.open("rb") as handle:
             found = hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as error:
-        raise FileError(f"cannot be read ({error.strerror})") from None
+        raise UnreachableError(f"cannot be read ({error.strerror})") from None
     if found != sha256:
         raise FileError("has changed since encode_labels ran: run `dvc repro` again")
 

@@ -26,6 +26,11 @@ def end_with_parent() -> None:
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 
+def end_with_process(pid: int) -> None:
+    """End this process once its parent is no more the process of number `pid`."""
+    threading.Thread(target=_wait_for_process, args=(pid,), daemon=True).start()
+
+
 def _wait_for_dvc() -> None:
     first = _runners()
     while not _are_gone(first, _runners()):
@@ -54,6 +59,12 @@ def _runners() -> list[tuple[int, int]]:
 def _are_gone(first: list[tuple[int, int]], now: list[tuple[int, int]]) -> bool:
     """Tell whether DVC has ended: it and its shell are in our own group of processes."""
     return not now or now != first or any(group != os.getpgrp() for _, group in now)
+
+
+def _wait_for_process(pid: int) -> None:
+    while os.getppid() == pid:
+        time.sleep(LOOK_EVERY)
+    os._exit(1)
 
 
 def _wait_for_parent() -> None:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 
 MAX_LISTED = 50  # messages of one kind; beyond it a terminal hides the other kinds
 
@@ -51,3 +52,9 @@ def capped(messages: Sequence[str] | Lines) -> list[str]:
     more = len(messages) - MAX_LISTED
     listed = list(islice(messages, MAX_LISTED))
     return [*listed, f"... and {more} more like the one above"] if more > 0 else listed
+
+
+def unusable(table: Path, error: Exception) -> str:
+    """Say why a table that one stage wrote for another cannot be used, and the way out."""
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or "it is empty"
+    return f"{table}: cannot be used ({reason}): run `dvc repro`, which makes it anew"

@@ -50,6 +50,31 @@ def read_unusable(path: Path) -> list[Unusable]:
         ) from None
 
 
+def left_out(
+    problems: list[str],
+    unusable: list[Unusable],
+    root: Path,
+    n_clips: int,
+    bad_headers: list[Unusable],
+    policy: BadAudio,
+) -> list[Unusable]:
+    """Return all clips that are left out, with those that encode_labels found.
+
+    Raises InputError, which names every clip below `root` that cannot be used, if that may not be;
+    `problems` are of files that could not be read.
+    """
+    named = sorted([*problems, *(f"{root / clip.path}: {clip.reason}" for clip in unusable)])
+    total = f"{len(named)} of {n_clips} clips cannot be used"
+    if problems:
+        raise InputError([*named, total])
+    if unusable and policy.bad_audio == "fail":
+        raise InputError([*named, f"{total}: {WAY_OUT}"])
+    n_all = n_clips + len(bad_headers)
+    if over := too_many(len(unusable) + len(bad_headers), n_all, policy.max_quarantined):
+        raise InputError([*named, *over])
+    return [*bad_headers, *unusable]
+
+
 def too_many(n_unusable: int, n_clips: int, most: float) -> list[str]:
     """Return the problem if more than the share `most` of all clips would be left out, or none."""
     if n_unusable <= most * n_clips:

@@ -25,12 +25,31 @@ def recorded_outputs(lock: Path = LOCK) -> dict[str, dict[str, str]]:
 
     Raises OSError, or one of UNREADABLE for a file that is no such record.
     """
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times quicker where built
-    stages: dict[str, Any] = yaml.load(lock.read_bytes(), loader)["stages"]  # noqa: S506 (safe)
     return {
         name: {out["path"]: out.get("md5", "") for out in stage.get("outs", [])}
-        for name, stage in stages.items()
+        for name, stage in _stages(lock).items()
     }
+
+
+def recorded_input(output: Path, path: Path, lock: Path = LOCK) -> str:
+    """Return the MD5 that a file had when the stage that makes `output` read it.
+
+    Raises OSError, or one of UNREADABLE where that is not recorded.
+    """
+    inputs = {
+        (out["path"], dep["path"]): str(dep["md5"])
+        for stage in _stages(lock).values()
+        for out in stage.get("outs", [])
+        for dep in stage.get("deps", [])
+        if "md5" in dep  # what lies outside may have another kind of hash
+    }
+    return inputs[output.as_posix(), path.as_posix()]
+
+
+def _stages(lock: Path) -> dict[str, Any]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times quicker where built
+    stages: dict[str, Any] = yaml.load(lock.read_bytes(), loader)["stages"]  # noqa: S506 (safe)
+    return stages
 
 
 def cached(md5: str) -> Path:

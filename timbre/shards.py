@@ -109,7 +109,7 @@ def write_shard(
 
 def read_index(path: Path) -> ShardIndex:
     """Read what a shard holds. Raises InputError for a damaged or foreign file."""
-    with _told_as_damage(path), h5py.File(path, "r") as file:
+    with told_as_damage(path), h5py.File(path, "r") as file:
         if "format" not in file.attrs or attribute_of(file, "format") != FORMAT:
             raise InputError(f"{path}: not a shard of format {FORMAT}: delete it and run dvc repro")
         clips, log_mel = clips_of(file)[...], log_mel_of(file)
@@ -148,7 +148,7 @@ class OpenShards:
 
         Raises InputError if a checksum does not fit: better no training than training on noise.
         """
-        with _told_as_damage(path):
+        with told_as_damage(path):
             if path not in self._files:
                 if len(self._files) >= MAX_OPEN:
                     self._files.pop(next(iter(self._files)))[0].close()
@@ -164,7 +164,7 @@ def map_windows(path: Path) -> list[Half]:
     shard by `OpenShards` before. The file stays mapped as long as a view lives. Raises
     InputError.
     """
-    with _told_as_damage(path), h5py.File(path, "r") as file, path.open("rb") as handle:
+    with told_as_damage(path), h5py.File(path, "r") as file, path.open("rb") as handle:
         log_mel = log_mel_of(file)
         shape = log_mel.shape[1:]
         places: dict[int, int] = {}
@@ -205,7 +205,8 @@ def _new_file(path: Path) -> Iterator[tuple[h5py.File, SteadyFile]]:
 
 
 @contextmanager
-def _told_as_damage(path: Path) -> Iterator[None]:
+def told_as_damage(path: Path) -> Iterator[None]:
+    """Raise InputError, with the way out, for whatever a damaged or foreign shard makes fail."""
     try:
         yield
     except (

@@ -1,12 +1,15 @@
 """The clips as extraction needs them."""
 
 import csv
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from timbre.problems import InputError
+from timbre.problems import InputError, unusable
 
 COLUMNS = ("clip_id", "path", "sha256")
+LENGTH = ("clip_id", "n_samples", "sample_rate")
 
 
 class Source(NamedTuple):
@@ -20,17 +23,33 @@ class Source(NamedTuple):
 def read_sources(clips: Path) -> list[Source]:
     """Read id, file and SHA-256 of each clip in clips.csv, in its order.
 
+    Raises InputError if it is missing or not such a table.
+    """
+    return [Source(*row) for row in read_columns(clips, COLUMNS)]
+
+
+def read_seconds(clips: Path) -> dict[str, float]:
+    """Return how long each clip in clips.csv is by its header, by its id. Raises InputError."""
+    try:
+        return {
+            clip_id: int(n_samples) / int(sample_rate)
+            for clip_id, n_samples, sample_rate in read_columns(clips, LENGTH)
+        }
+    except (ValueError, ArithmeticError) as error:
+        raise InputError(unusable(clips, error)) from None
+
+
+def read_columns(table: Path, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Iterate over the cells of two columns or more of a table between stages, in its order.
+
     Without pandas, whose import alone takes longer than to extract a hundred clips. Raises
     InputError if it is missing or not such a table.
     """
     try:
-        with clips.open(encoding="utf-8", newline="") as file:
+        with table.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
             header = next(rows)
-            clip_id, path, sha256 = (header.index(name) for name in COLUMNS)
-            return [Source(row[clip_id], row[path], row[sha256]) for row in rows]
+            chosen = itemgetter(*(header.index(name) for name in names))
+            yield from map(chosen, rows)
     except (OSError, ValueError, LookupError, StopIteration, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error) or "it is empty"
-        raise InputError(
-            f"{clips}: cannot be used ({reason}): run `dvc repro`, which makes it anew"
-        ) from None
+        raise InputError(unusable(table, error)) from None

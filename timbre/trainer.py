@@ -1,5 +1,6 @@
 """One pass over the training split, one over the validation split."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from timbre.dataset import Batch
+from timbre.team import ALONE, Team
 
 # From the next batch, which may be overwritten, and its target probabilities `(n, n_classes)` to
 # those that are trained on.
@@ -34,24 +36,30 @@ class Trainer:
     class_weights: torch.Tensor  # (n_classes,), mean 1 over the training clips
     label_smoothing: float
     max_grad_norm: float
+    team: Team = ALONE
+    joined: nn.Module | None = None  # the network as it adds up gradients over the team
 
     def train(
         self,
         batches: Iterable[Batch],
         learning_rates: Iterator[float],
         augment: Augment,
+        weights: Iterable[float] = itertools.repeat(1.0),
     ) -> Score:
-        """Take one step a batch; the score is of the augmented windows as they were met."""
+        """Take one step a batch; the score is of the augmented windows as they were met.
+
+        `weights` are those of this process's mean losses in the team's.
+        """
         self.network.train()
         tally = _Tally(self.device)
-        for log_mel, target in batches:
+        for (log_mel, target), weight in zip(batches, weights, strict=False):
             for group in self.optimizer.param_groups:
                 group["lr"] = next(learning_rates)
             probs = one_hot(target.to(self.device), len(self.class_weights)).float()
             mixed, wanted = augment(log_mel.to(self.device, torch.float32), probs)
-            logits, loss = self._step(mixed, wanted)
+            logits, loss = self._step(mixed, wanted, weight)
             tally.add(loss, logits, wanted.argmax(dim=1))
-        return tally.score()
+        return tally.score(self.team)
 
     def measure(self, batches: Iterable[Batch]) -> Score:
         """Score windows without learning; the loss is plain cross-entropy in nats."""
@@ -60,28 +68,26 @@ class Trainer:
         with torch.inference_mode():
             for log_mel, target in batches:
                 target = target.to(self.device)
-                logits = self._logits(log_mel.to(self.device, torch.float32))
+                logits = self._logits(self.network, log_mel.to(self.device, torch.float32))
                 tally.add(cross_entropy(logits, target), logits, target)
-        return tally.score()
+        return tally.score(self.team)
 
     def _step(
-        self, log_mel: torch.Tensor, wanted: torch.Tensor
+        self, log_mel: torch.Tensor, wanted: torch.Tensor, weight: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
-        logits = self._logits(log_mel)
+        logits = self._logits(self.joined or self.network, log_mel)
         loss = cross_entropy(
             logits, wanted, weight=self.class_weights, label_smoothing=self.label_smoothing
         )
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward(torch.full_like(loss, weight))  # type: ignore[no-untyped-call]  # torch's own
         nn.utils.clip_grad_norm_(self.network.parameters(), self.max_grad_norm)
         self.optimizer.step()
         return logits.detach(), loss.detach()
 
-    def _logits(self, log_mel: torch.Tensor) -> torch.Tensor:
+    def _logits(self, network: nn.Module, log_mel: torch.Tensor) -> torch.Tensor:
         with self._autocast():
-            logits: torch.Tensor = self.network(
-                log_mel.contiguous(memory_format=torch.channels_last)
-            )
+            logits: torch.Tensor = network(log_mel.contiguous(memory_format=torch.channels_last))
         return logits.float()
 
     def _autocast(self) -> AbstractContextManager[object]:
@@ -102,8 +108,9 @@ class _Tally:
         self.hits += (logits.argmax(dim=1) == target).sum()
         self.count += len(target)
 
-    def score(self) -> Score:
-        return Score(float(self.loss) / self.count, float(self.hits) / self.count)
+    def score(self, team: Team) -> Score:
+        loss, hits, count = team.sum(float(self.loss), float(self.hits), self.count)
+        return Score(loss / count, hits / count)
 
 
 def balanced_weights(counts: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,8 @@
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Never
@@ -16,6 +17,7 @@ from timbre.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from timbre.curves import Epoch, overfitting_epoch
 from timbre.dataset import Batch, SpectrogramDataset, batches
 from timbre.device import starved
+from timbre.team import Share
 from timbre.trainer import Augment, Score, Trainer, seeded
 
 LONG_ENOUGH = 1.0  # seconds of an epoch that tell how busy the machine is
@@ -34,6 +36,7 @@ class Training:
     seed: int
     learning_rate: Callable[[float], float]  # of the share of all steps that is done
     augmentation: Augmentation
+    ramp_epochs: int  # in which what is imitated grows to its full strength, 0 in the first
     epochs: list[Epoch] = field(default_factory=list)
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
     warned: bool = False
@@ -44,19 +47,24 @@ class Training:
         if found := load_checkpoint(checkpoint, fingerprint, network, optimizer):
             self.epochs = [Epoch(**epoch) for epoch in found.progress]
             self.best_weights = found.best_weights
-        done = len(self.epochs)
-        if done:
+        done, team = len(self.epochs), self.trainer.team
+        team.check_same(f"{fingerprint} {done}")
+        if done and team.leads:
             print(f"a training that was cut short goes on after epoch {done}", flush=True)
         n_windows = self.n_epochs * len(self.train)
         with tqdm(
-            total=n_windows, initial=done * len(self.train), unit="window", disable=None
+            total=n_windows,
+            initial=done * len(self.train),
+            unit="window",
+            disable=None if team.leads else True,
         ) as bar:
             while not self.finished():
                 self._run_epoch(bar)
-                progress = [asdict(epoch) for epoch in self.epochs]
-                state = Checkpoint(progress, self.best_weights)
-                save_checkpoint(checkpoint, fingerprint, state, network, optimizer)
-                after_epoch()
+                if team.leads:
+                    progress = [asdict(epoch) for epoch in self.epochs]
+                    state = Checkpoint(progress, self.best_weights)
+                    save_checkpoint(checkpoint, fingerprint, state, network, optimizer)
+                    after_epoch()
 
     def finished(self) -> bool:
         """Tell whether all epochs are done, or none of the last `patience` was an improvement."""
@@ -66,8 +74,13 @@ class Training:
 
     @property
     def best_epoch(self) -> int:
-        """Return the number of the epoch with the lowest validation loss, 0 before the first."""
-        best = min(self.epochs, key=lambda epoch: epoch.val_loss, default=None)
+        """Return the number of the epoch with the lowest validation loss, 0 before the first.
+
+        One of the ramp is not kept for long: it may do best on validation, which is clean, and yet
+        know no other recordings.
+        """
+        candidates = self.epochs[self.ramp_epochs :] or self.epochs[-1:]
+        best = min(candidates, key=lambda epoch: epoch.val_loss, default=None)
         return best.epoch if best else 0
 
     def summary(self) -> dict[str, Any]:
@@ -87,9 +100,12 @@ class Training:
     def train_epoch(self, number: int, bar: "tqdm[Never]") -> Score:
         """Train on each window once, in the order and with the changes of epoch `number`."""
         generator = seeded(self.seed, number)
-        order = torch.randperm(len(self.train), generator=generator)
-        augment = self._augment(generator)
-        return self.trainer.train(self._batches(order, bar), self._learning_rates(number), augment)
+        order = self.train.epoch_order(generator)
+        augment = self._augment(number, generator)
+        self.trainer.team.seed_own()
+        rates, weights = self._learning_rates(number), (share.weight for share in self._shares())
+        with closing(self._batches(order, bar)) as found:
+            return self.trainer.train(found, rates, augment, weights)
 
     def _run_epoch(self, bar: "tqdm[Never]") -> None:
         number = len(self.epochs) + 1
@@ -97,7 +113,8 @@ class Training:
         wall, cpu = time.perf_counter(), time.process_time()
         met = self.train_epoch(number, bar)
         self._warn_if_starved(time.process_time() - cpu, time.perf_counter() - wall)
-        seen = self.trainer.measure(batches(self.val, self.batch_size))
+        with closing(batches(self.val, self.batch_size)) as found:
+            seen = self.trainer.measure(found)
         lr = float(self.trainer.optimizer.param_groups[0]["lr"])
         self.epochs.append(Epoch(number, met.loss, met.accuracy, seen.loss, seen.accuracy, lr))
         if self.best_epoch == number:
@@ -105,29 +122,37 @@ class Training:
             self.best_weights = {name: value.detach().clone() for name, value in state.items()}
         bar.set_postfix(val_loss=f"{seen.loss:.3f}", val_accuracy=f"{seen.accuracy:.3f}")
 
-    def _batches(self, order: torch.Tensor, bar: "tqdm[Never]") -> Iterator[Batch]:
-        for log_mel, target in batches(self.train, self.batch_size, order):
-            yield log_mel, target
-            bar.update(len(target))
+    def _shares(self) -> Iterator[Share]:
+        return self.trainer.team.deal(len(self.train), self.batch_size)
 
-    def _augment(self, generator: torch.Generator) -> Augment:
-        """Return the changes to the epoch's batches, in turn."""
+    def _batches(self, order: torch.Tensor, bar: "tqdm[Never]") -> Generator[Batch, None, None]:
+        own = (share.own for share in self._shares())
+        with closing(batches(self.train, self.batch_size, order, own)) as found:
+            for batch, share in zip(found, self._shares(), strict=True):
+                yield batch
+                bar.update(share.n_windows)
+
+    def strength(self, number: int) -> float:
+        """Return how strongly epoch `number` imitates, as a share of the settings."""
+        return min(1.0, (number - 1) / self.ramp_epochs) if self.ramp_epochs else 1.0
+
+    def _augment(self, number: int, generator: torch.Generator) -> Augment:
+        """Return the changes to this process's part of the epoch's batches, in turn."""
         shape = self.train.table.shape
-        draws = self.augmentation.draw(len(self.train), *shape, generator)
-        field = self.augmentation.channel.draw_field(*shape, generator)
+        augmentation = self.augmentation.weakened(self.strength(number))
+        draws = augmentation.draw(len(self.train), *shape, generator)
+        field = augmentation.channel.draw_field(*shape, generator)
         field = field.to(self.trainer.device)
-        starts = itertools.count(step=self.batch_size)
+        shares = self._shares()
 
         def augment(windows: torch.Tensor, probs: torch.Tensor) -> Batch:
-            start = next(starts)
-            own = draws.of(slice(start, start + len(windows)))
-            return self.augmentation.apply(windows, probs, own, field)
+            return augmentation.apply(windows, probs, draws.of(next(shares).own), field)
 
         return augment
 
     def _warn_if_starved(self, cpu_seconds: float, wall_seconds: float) -> None:
         # Threads are not taken away here: another number of them gives other last bits.
-        on_cpu = self.trainer.device.type == "cpu"
+        on_cpu = self.trainer.device.type == "cpu" and self.trainer.team.leads
         if on_cpu and not self.warned and wall_seconds > LONG_ENOUGH:
             n_threads = torch.get_num_threads()
             self.warned = starved(cpu_seconds, wall_seconds, n_threads)

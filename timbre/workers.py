@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ Result = TypeVar("Result")
 
 ITEM_SECONDS = 600.0  # for one item of a task; a decoder that takes longer hangs
 STRIKES = 2  # deaths at one item, until it is to blame and not memory or somebody's `kill`
+
+_starting = threading.Lock()  # a worker's start hides the main module for a moment
 
 
 def map_unordered(
@@ -46,8 +49,11 @@ def map_unordered(
         yield from (alone(work, task) for task in tasks)
     elif tasks:
         with tempfile.TemporaryDirectory(prefix="timbre-") as folder:
-            pool = _Pool(work, n_processes, worker_context(preload), Path(folder))
-            yield from pool.run(tasks, without)
+            pool = Pool(work, n_processes, worker_context(preload), Path(folder))
+            try:
+                yield from pool.run(tasks, without)
+            finally:
+                pool.end()
 
 
 def get_ready(preload: Sequence[str]) -> None:
@@ -109,8 +115,8 @@ class Worker:
         return int(self.process.exitcode)
 
 
-class _Pool(Generic[Task, Result]):
-    """Workers, and what each is at."""
+class Pool(Generic[Task, Result]):
+    """Workers, and what each is at; `map_unordered` says how they are replaced."""
 
     def __init__(
         self,
@@ -119,6 +125,7 @@ class _Pool(Generic[Task, Result]):
         context: BaseContext,
         folder: Path,
     ) -> None:
+        """Start them; `folder` is for their diaries."""
         self._arguments = work, context, folder
         self._workers = [self._new(place) for place in range(n_processes)]
 
@@ -129,28 +136,30 @@ class _Pool(Generic[Task, Result]):
     def run(
         self, tasks: Sequence[Task], without: Callable[[Task, str, str], Task] | None
     ) -> Iterator[Result]:
+        """Yield the result of each task as it is ready. After an error, only `end` is left."""
         todo = dict(enumerate(tasks))
         waiting = deque(todo)
         strikes: Counter[tuple[int, str]] = Counter()
-        try:
-            busy = {place: w for place, w in enumerate(self._workers) if _give(w, waiting, todo)}
-            while busy:
-                for place, worker in _ready(busy):
-                    number, answer = worker.number, worker.answer()
-                    if answer is None:
-                        item, code = self._bury(place)
-                        strikes[number, item] += 1
-                        if strikes[number, item] >= STRIKES:
-                            todo[number] = _go_on(todo[number], item, code, without)
-                        waiting.append(number)
-                    busy.pop(place)
-                    if _give(self._workers[place], waiting, todo):
-                        busy[place] = self._workers[place]
-                    if answer is not None:
-                        yield opened(answer)
-        finally:
-            for worker in self._workers:
-                worker.end()
+        busy = {place: w for place, w in enumerate(self._workers) if _give(w, waiting, todo)}
+        while busy:
+            for place, worker in _ready(busy):
+                number, answer = worker.number, worker.answer()
+                if answer is None:
+                    item, code = self._bury(place)
+                    strikes[number, item] += 1
+                    if strikes[number, item] >= STRIKES:
+                        todo[number] = _go_on(todo[number], item, code, without)
+                    waiting.append(number)
+                busy.pop(place)
+                if _give(self._workers[place], waiting, todo):
+                    busy[place] = self._workers[place]
+                if answer is not None:
+                    yield opened(answer)
+
+    def end(self) -> None:
+        """End all of them, whatever they are at."""
+        for worker in self._workers:
+            worker.end()
 
     def _bury(self, place: int) -> tuple[str, int]:
         """Replace a dead worker; return what it was at, and its exit code."""
@@ -214,12 +223,13 @@ def cause_of_death(code: int) -> str:
 @contextmanager
 def _main_hidden() -> Iterator[None]:
     """Spare workers the import of the stage, pandas and all: what they do is in other modules."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
+    with _starting:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 def worker_context(preload: Sequence[str]) -> BaseContext:

@@ -1,0 +1,139 @@
+"""What a thousand workers would do, from what one did: `python -m bench.cluster_simulation`.
+
+Reads bench/cluster.json, which `python -m bench cluster` writes, and writes the table of
+docs/cluster.md. The simulation follows `timbre/cluster.py`: tasks go through the scheduler one by
+one, so many are given out at a time, and the client takes the results in their order.
+"""
+
+import heapq
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from bench.workshop import REPOSITORY
+
+RESULTS = REPOSITORY / "bench" / "cluster.json"
+PAGE = REPOSITORY / "docs" / "cluster.md"
+BEGIN, END = "<!-- begin: bench/cluster.json -->", "<!-- end: bench/cluster.json -->"
+WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
+N_CLIPS = 1_000_000
+NETWORK = 1.25e9  # bytes/s that the client can receive: 10 Gbit/s
+STRAGGLERS, SLOWNESS = 0.01, 10.0  # share of the tasks, and how many times longer they take
+DEPTH, LEAST_GIVEN = 12, 8  # as in timbre/cluster.py
+HEADER = (
+    "| workers | hours | clips/s | efficiency | busiest | efficiency if workers wrote shards |\n"
+    "|---|---|---|---|---|---|"
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One worker's run."""
+
+    task_seconds: list[float]  # on the worker
+    task_clips: int
+    task_bytes: int  # of its result
+    scheduler_seconds: float  # of the processor, a task
+    client_seconds: float  # the same: receiving and writing
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a simulated run took, in seconds."""
+
+    total: float
+    scheduler: float  # busy
+    client: float
+
+
+def simulate(
+    task_seconds: Sequence[float], n_workers: int, scheduler_seconds: float, client_seconds: float
+) -> Outcome:
+    """Run tasks of these seconds on workers of one thread each."""
+    most = max(LEAST_GIVEN, DEPTH * n_workers)
+    free = [0.0] * n_workers
+    taken: list[float] = []  # when the client was done with each task
+    handed = now = 0.0
+    for number, seconds in enumerate(task_seconds):
+        given = taken[number - most] if number >= most else 0.0
+        handed = max(handed, given) + scheduler_seconds
+        done = max(handed, heapq.heappop(free)) + seconds
+        heapq.heappush(free, done)
+        now = max(now, done) + client_seconds
+        taken.append(now)
+    n_tasks = len(task_seconds)
+    return Outcome(now, n_tasks * scheduler_seconds, n_tasks * client_seconds)
+
+
+def drawn_tasks(measured: Measured) -> list[float]:
+    """Draw the seconds of a corpus' tasks from the measured ones, some of them stragglers."""
+    rng = np.random.default_rng(0)
+    n_tasks = -(-N_CLIPS // measured.task_clips)
+    seconds = rng.choice(np.array(measured.task_seconds), n_tasks)
+    slow = rng.random(n_tasks) < STRAGGLERS
+    return [float(value) for value in np.where(slow, SLOWNESS * seconds, seconds)]
+
+
+def table(measured: Measured) -> str:
+    """Return the table for the page."""
+    tasks = drawn_tasks(measured)
+    client = max(measured.client_seconds, measured.task_bytes / NETWORK)
+    rows = []
+    for n_workers in WORKERS:
+        found = simulate(tasks, n_workers, measured.scheduler_seconds, client)
+        direct = simulate(tasks, n_workers, measured.scheduler_seconds, 0.0)
+        shares = {
+            "workers": sum(tasks) / n_workers / found.total,
+            "client": found.client / found.total,
+            "scheduler": found.scheduler / found.total,
+        }
+        busiest = max(shares, key=lambda name: shares[name])
+        cells = [
+            str(n_workers),
+            f"{found.total / 3600:.3g}",
+            f"{N_CLIPS / found.total:.0f}",
+            f"{sum(tasks) / n_workers / found.total:.2f}",
+            f"{busiest}, {shares[busiest]:.0%}",
+            f"{sum(tasks) / n_workers / direct.total:.2f}",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join([told(measured, tasks), "", HEADER, *rows])
+
+
+def told(measured: Measured, tasks: Sequence[float]) -> str:
+    """Say what the simulation began with."""
+    middle = float(np.median(measured.task_seconds))
+    return (
+        f"{N_CLIPS} clips in {len(tasks)} tasks of {measured.task_clips}. Measured, a task: "
+        f"{middle:.3g} s on its worker (median of {len(measured.task_seconds)}), "
+        f"{1000 * measured.scheduler_seconds:.2g} ms of the scheduler's processor, "
+        f"{1000 * measured.client_seconds:.2g} ms of the client's. Assumed: "
+        f"{STRAGGLERS:.0%} of the tasks take {SLOWNESS:g} times as long, and the client receives "
+        f"{8 * NETWORK / 1e9:g} Gbit/s."
+    )
+
+
+def with_table(page: str, measured: Measured) -> str:
+    """Return the page with the table between its two markers."""
+    before, rest = page.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n\n{table(measured)}\n\n{END}{after}"
+
+
+def read() -> Measured:
+    """Read what was measured last."""
+    return Measured(**json.loads(RESULTS.read_text(encoding="utf-8")))
+
+
+def keep(measured: Measured) -> None:
+    """Write what was measured, and the page's table anew."""
+    values = asdict(measured)
+    values["task_seconds"] = [round(seconds, 4) for seconds in measured.task_seconds]
+    RESULTS.write_text(json.dumps(values) + "\n", encoding="utf-8")
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), read()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    keep(read())

@@ -1,0 +1,114 @@
+"""Shards on a cluster: Dask's workers compute the windows, this process writes them."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from timbre.cluster import connected
+from timbre.cluster_worker import Answer
+from timbre.extraction import (
+    Outcome,
+    Piece,
+    ShardResult,
+    ShardTask,
+    Unread,
+    without_clip,
+    write_task,
+)
+from timbre.problems import InputError
+from timbre.shards import Attributes
+from timbre.sources import Source, read_seconds
+from timbre.windows import Windowing
+
+PIECE_BYTES = 8 << 20  # of windows: work for a good part of a second, and little for any memory
+PIECE_CLIPS = 256
+ROUGHLY = 1000  # Hz, to count windows with
+
+
+def fill_shards(
+    tasks: Sequence[ShardTask],
+    address: str,
+    attributes: Attributes,
+    fill: Callable[[Piece], list[Outcome]],
+    n_windows: Callable[[Source], int],
+) -> Iterator[ShardResult]:
+    """Write the shards of all tasks, in order, of windows that `fill` computes on the cluster.
+
+    `n_windows` estimates how many a clip has. What can be copied from older shards stays here.
+    Raises InputError where scheduler or workers are gone, differ from this process, or do not find
+    the audio.
+    """
+    with connected(address) as cluster:
+        sources = (s for task in tasks for s in task.sources if s.sha256 not in task.stored)
+        most = max(1, PIECE_BYTES // (2 * tasks[0].shape[0] * tasks[0].shape[1])) if tasks else 1
+        answers = cluster.map(fill, pieces(sources, most, n_windows), without_clip)
+        outcomes = itertools.chain.from_iterable(map(_reached, answers))
+        for task in tasks:
+            yield write_task(task, attributes, _Next(task, outcomes, fill))
+
+
+class _Next:
+    """Finds the windows of one task's clips among those that come from the cluster in order."""
+
+    def __init__(
+        self,
+        task: ShardTask,
+        outcomes: Iterator[Outcome],
+        fill: Callable[[Piece], list[Outcome]],
+    ) -> None:
+        self._task, self._outcomes, self._fill = task, outcomes, fill
+
+    def __call__(self, source: Source) -> Outcome:
+        if source.sha256 in self._task.stored:  # its old windows are damaged
+            return self._fill(Piece([source]))[0]
+        outcome = next(self._outcomes, None)
+        if outcome is None:
+            raise AssertionError("the cluster gave fewer clips than it was asked for")
+        return outcome
+
+
+def pieces(
+    sources: Iterable[Source], most: int, n_windows: Callable[[Source], int]
+) -> Iterator[Piece]:
+    """Cut the clips into pieces of `most` windows, or of one clip that has more."""
+    own: list[Source] = []
+    n_own = 0
+    for source in sources:
+        n_more = n_windows(source)
+        if own and (n_own + n_more > most or len(own) == PIECE_CLIPS):
+            yield Piece(own)
+            own, n_own = [], 0
+        own.append(source)
+        n_own += n_more
+    if own:
+        yield Piece(own)
+
+
+def estimated_windows(clips: Path, kept: Windowing) -> Callable[[Source], int]:
+    """Return how many windows a clip gives, going by the headers listed in clips.csv."""
+    if not kept.keep_all:
+        return lambda _: 1
+    seconds = read_seconds(clips)
+    return lambda source: len(kept.starts(round(seconds[source.clip_id] * ROUGHLY), ROUGHLY))
+
+
+def _reached(answer: Answer) -> list[Outcome]:
+    """Return the outcomes. Raises InputError if the audio is there for this machine only."""
+    outcomes: list[Outcome] = answer.result
+    for outcome in outcomes:
+        if isinstance(outcome, Unread) and not outcome.is_reached:
+            _check_reach(outcome, answer.host)
+    return outcomes
+
+
+def _check_reach(unread: Unread, host: str) -> None:
+    if isinstance(unread.place, str):
+        raise InputError(
+            f"{unread}, says the worker on {host}: look after extract.audio_url, and after the "
+            "workers' credentials and packages (s3fs for s3://)"
+        )
+    if Path(unread.place).exists():
+        raise InputError(
+            f"{unread}, says the worker on {host}, and this machine can: share the folder under "
+            "the same path, or name in extract.audio_url where workers find the audio"
+        )
