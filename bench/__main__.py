@@ -34,10 +34,10 @@ MODULES = {
     "streaming": "bench.streaming",
     "scaling": "bench.scaling",
     "coverage": "bench.coverage",
+    "cost": "bench.cost",
     "storage": "bench.storage",
     "side_by_side": "bench.side_by_side",
     "cluster": "bench.cluster",
-    "cost": "bench.cost",
 }
 # A quarter of an hour each, or more.
 LONG = (

@@ -152,15 +152,14 @@ def read_clip_table(path: Path) -> ClipTable:
             for cells in _parts(csv.reader(file, strict=True), path):
                 reader.add(cells)
     except (OSError, ValueError, OverflowError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise InputError(unusable(path, ValueError(reason))) from None
+        raise InputError(unusable(path, error)) from None
     table = reader.table()
     if not _rises(table.clip_id):
         table = table.take(np.argsort(np.array(table.clip_id, object), kind="stable"))
         if not _rises(table.clip_id):
             reader.problems.add("a clip stands in it twice")
     if reader.problems:
-        raise InputError(unusable(path, ValueError(reason)) for reason in sorted(reader.problems))
+        raise InputError(unusable(path, ValueError(told)) for told in sorted(reader.problems))
     return table
 
 

@@ -27,12 +27,6 @@ class InputError(Exception):
             print(f"error: {problem}", file=sys.stderr)
 
 
-def unusable(table: Path, error: Exception) -> str:
-    """Say why a table that one stage wrote for another cannot be used, and the way out."""
-    reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or "it is empty"
-    return f"{table}: cannot be used ({reason}): run `dvc repro`, which makes it anew"
-
-
 class Lines:
     """Messages of one kind, each written when it is asked for.
 
@@ -58,3 +52,9 @@ def capped(messages: Sequence[str] | Lines) -> list[str]:
     more = len(messages) - MAX_LISTED
     listed = list(islice(messages, MAX_LISTED))
     return [*listed, f"... and {more} more like the one above"] if more > 0 else listed
+
+
+def unusable(table: Path, error: Exception) -> str:
+    """Say why a table that one stage wrote for another cannot be used, and the way out."""
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or "it is empty"
+    return f"{table}: cannot be used ({reason}): run `dvc repro`, which makes it anew"
