@@ -270,7 +270,7 @@ def test_only_what_changed_is_asked_of_the_cluster(
     list_clips(NAMES)
     assert extract().code == 0
     anew = shards()
-    monkeypatch.setattr(extract_spectrograms, "cached_files", lambda *_: old)
+    monkeypatch.setattr("timbre.shard_plan.cached_files", lambda *_: old)
     for name in {*NAMES} - {NAMES[3]}:
         (CORPUS / name).unlink()
     done = extract(scheduler=running.address)
@@ -298,7 +298,7 @@ def test_old_windows_that_are_damaged_are_computed_here(
         return find_windows(source, *others, **named)
 
     monkeypatch.setattr(extraction, "find_windows", watched)
-    monkeypatch.setattr(extract_spectrograms, "cached_files", lambda *_: [Path("cache")])
+    monkeypatch.setattr("timbre.shard_plan.cached_files", lambda *_: [Path("cache")])
     assert extract(scheduler=running.address).code == 0
     assert shards() == anew
     assert asked == [first]
@@ -309,7 +309,7 @@ def test_without_new_clips_no_scheduler_is_asked(monkeypatch: pytest.MonkeyPatch
     for path in SHARDS.iterdir():
         shutil.copyfile(path, "cache" / Path(path.name))
     old = sorted(Path("cache").iterdir())
-    monkeypatch.setattr(extract_spectrograms, "cached_files", lambda *_: old)
+    monkeypatch.setattr("timbre.shard_plan.cached_files", lambda *_: old)
     assert extract(scheduler="tcp://127.0.0.1:9", n_shards=5).code == 0
 
 
