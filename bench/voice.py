@@ -183,7 +183,7 @@ def table(task: Task, runs: Sequence[Run]) -> str:
     """Return a task's table: means over all runs."""
     names = sorted({*itertools.chain(*runs)} - {"fold", "seed"}, key=_place)
     n_folds, n_seeds = (len({run[key] for run in runs}) for key in ("fold", "seed"))
-    told = f"{task.title}; test splits: {n_folds}, seeds of training: {n_seeds}"
+    told = f"{task.title}; runs: {len(runs)}, test splits: {n_folds}, seeds of training: {n_seeds}"
     return "\n".join([f"**{told}**", "", HEADER, *(_row(task, name, runs) for name in names)])
 
 
