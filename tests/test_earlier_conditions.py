@@ -1,11 +1,11 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fetching import Fits, caught
 
 from timbre import earlier_conditions
-from timbre.cached_output import EarlierInput
 from timbre.condition_shards import Clip, content
 from timbre.earlier_conditions import earlier_shards
 from timbre.shards import Attributes, StoredClip, write_shard
@@ -21,25 +21,13 @@ def clip(name: str) -> Clip:
     return Clip(name, Path(name), name * 8, "a", 1.0)
 
 
-def asked(
-    monkeypatch: pytest.MonkeyPatch, earlier: list[Clip]
-) -> tuple[Sequence[str], Callable[[Path], bool]]:
+def asked(monkeypatch: pytest.MonkeyPatch, earlier: list[Clip]) -> tuple[Sequence[str], Fits]:
     """Return which names are chosen if `earlier` clips were tested, and what tells a fit."""
-    found: list[tuple[Sequence[str], Callable[[Path], bool]]] = []
-
-    def watched(
-        output: Path,
-        folder: Path,
-        choose: Callable[[Sequence[str], EarlierInput], Sequence[str]],
-        fits: Callable[[Path], bool],
-    ) -> list[Path]:
-        found.append((choose(NAMES, Path), fits))
-        return []
-
-    monkeypatch.setattr(earlier_conditions, "cached_files", watched)
+    found = caught(monkeypatch, earlier_conditions)
     place = Path("data/conditions")
     assert earlier_shards(place, place, OURS, [clip("a"), clip("b")], lambda _: earlier) == {}
-    return found[0]
+    choose, fits = found[0]
+    return choose(NAMES, Path), fits
 
 
 def test_conditions_that_nobody_wants_are_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,12 @@
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fetching import caught
 from hypothesis import given
 from hypothesis import strategies as st
 
 from timbre import shard_plan
-from timbre.cached_output import EarlierInput
 from timbre.shard_plan import deal, earlier_shards, shards_with
 from timbre.shards import StoredClip, shard_name, write_shard
 from timbre.sources import Source
@@ -37,20 +36,9 @@ def test_exactly_the_shards_are_fetched_that_hold_audio_of_now(
 def test_a_shard_with_other_attributes_does_not_fit_and_a_damaged_one_says_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Callable[[Path], bool]] = []
-
-    def watched(
-        output: Path,
-        folder: Path,
-        choose: Callable[[Sequence[str], EarlierInput], Sequence[str]],
-        fits: Callable[[Path], bool],
-    ) -> list[Path]:
-        asked.append(fits)
-        return []
-
-    monkeypatch.setattr(shard_plan, "cached_files", watched)
+    asked = caught(monkeypatch, shard_plan)
     assert earlier_shards(tmp_path, tmp_path, Path("clips.csv"), [], {"n_mels": 4}) == []
-    (fits,) = asked
+    ((_, fits),) = asked
     clip = StoredClip("a.wav", "0" * 64, np.zeros((1, 4, 8), np.float16))
     for n_mels in (4, 5):
         write_shard(tmp_path / f"{n_mels}.h5", {"n_mels": n_mels}, (4, 8), [clip])
