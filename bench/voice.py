@@ -106,7 +106,8 @@ def main(arguments: Sequence[str]) -> int:
         key = name if options.model == "cnn" else f"{name}, {options.model}"
         runs: list[Run] = []
         with tempfile.TemporaryDirectory(prefix="timbre-bench-") as folder:
-            for run in run_task(TASKS[name], Path(folder), options):
+            own = run_task(TASKS[name], Path(folder), options.folds, options.seeds, options.model)
+            for run in own:
                 runs.append(run)
                 if not options.print:
                     keep(key, runs)  # at once: hours of runs outlive a mistake in the last
@@ -114,21 +115,35 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def run_task(task: Task, folder: Path, options: argparse.Namespace) -> Iterator[Run]:
+def run_task(
+    task: Task, folder: Path, folds: Sequence[int] | None, seeds: Sequence[int], model: str
+) -> Iterator[Run]:
     """Train and score every fold with every seed; yield what each achieved."""
     pipeline = Pipeline.make(folder, recordings() / task.corpus, task.changes)
     pipeline.run_needed_by("split")
     params = folder / "params.yaml"
-    change_params(params, {"train": {"model": options.model}})
-    for fold in tqdm(options.folds or range(max(task.n_folds, 1)), unit="fold", disable=None):
-        change_params(params, {"split": {"n_folds": task.n_folds, "fold": fold}})
-        for stage in ("split", "extract_conditions"):
-            pipeline.run(stage)
-        for seed in options.seeds:
+    change_params(params, {"train": {"model": model}})
+    for fold in tqdm(folds or range(max(task.n_folds, 1)), unit="fold", disable=None):
+        go_to_fold(task, pipeline, fold)
+        for seed in seeds:
             change_params(params, {"train": {"seed": seed}})
-            for stage in ("train_cnn", "evaluate", "measure_robustness"):
-                pipeline.run(stage)
-            yield {"fold": fold, "seed": seed, **measures(task, folder)}
+            yield {"fold": fold, "seed": seed, **train_and_score(task, pipeline)}
+
+
+def go_to_fold(task: Task, pipeline: Pipeline, fold: int) -> None:
+    """Split anew, and make the conditions of the clips that are tested with now."""
+    change_params(
+        pipeline.folder / "params.yaml", {"split": {"n_folds": task.n_folds, "fold": fold}}
+    )
+    for stage in ("split", "extract_conditions"):
+        pipeline.run(stage)
+
+
+def train_and_score(task: Task, pipeline: Pipeline) -> dict[str, float]:
+    """Train with params.yaml as it is now; return what the model achieved."""
+    for stage in ("train_cnn", "evaluate", "measure_robustness"):
+        pipeline.run(stage)
+    return measures(task, pipeline.folder)
 
 
 def measures(task: Task, folder: Path) -> dict[str, float]:

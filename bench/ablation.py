@@ -1,0 +1,144 @@
+"""What each default is worth: `python -m bench.ablation`, some minutes for each training.
+
+Changes one setting at a time, trains the reciters with some folds and seeds, scores each model as
+`bench.voice` does, and puts beside it what the defaults achieved with the same folds and seeds.
+Writes bench/ablation.json, and from it the table of docs/lab-notes.md:
+
+    python -m bench.ablation --folds 0 --seeds 0 1
+    python -m bench.ablation "without noise" resnet --folds 1
+"""
+
+import argparse
+import itertools
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from bench import voice
+from bench.corpora import NoRecordingsError, recordings
+from bench.voice import TASKS, Run
+from bench.workshop import REPOSITORY, Changes, Pipeline, change_params, params
+
+RESULTS = REPOSITORY / "bench" / "ablation.json"
+PAGE = REPOSITORY / "docs" / "lab-notes.md"
+BEGIN, END = "<!-- begin: bench/ablation.json -->", "<!-- end: bench/ablation.json -->"
+TASK = TASKS["reciters"]
+IMITATION = (
+    *("equalise_db", "noise", "babble", "reverb", "distortion"),
+    *("gate", "band_limit", "raise_floor", "crop", "speed"),
+)
+MASKS = ("mask_bands", "mask_frames")
+VARIANTS: dict[str, dict[str, object]] = {
+    "nothing imitated": dict.fromkeys(IMITATION, 0.0),
+    "without masks": dict.fromkeys(MASKS, 0),
+    **{f"without {name}": {name: 0.0} for name in (*IMITATION, "ramp", "dropout")},
+    "with mixup 0.2": {"mixup": 0.2},
+    "label smoothing 0.1": {"label_smoothing": 0.1},
+    "channels 32, 64, 128": {"channels": [32, 64, 128]},
+    "resnet": {"model": "resnet"},
+}
+COLUMNS = {
+    "clean": "clean",
+    "conditions": "mean of the conditions",
+    "worst": "worst usual condition",
+    "telephone": "telephone",
+    "re-encoded": "re-encoded, mean over reciters",
+    "other recordings": "other recordings, mean over reciters",
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Train the variants that are asked for; return the exit code."""
+    parser = argparse.ArgumentParser("python -m bench.ablation", description=__doc__)
+    parser.add_argument("variants", nargs="*", metavar="VARIANT", help=", ".join(VARIANTS))
+    parser.add_argument("--folds", type=int, nargs="+", default=[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of training")
+    options = parser.parse_args(arguments)
+    if unknown := sorted({*options.variants} - {*VARIANTS}):
+        parser.error(f"no variant is called {unknown[0]!r}; there are: {', '.join(VARIANTS)}")
+    try:
+        recordings()
+    except NoRecordingsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    names = options.variants or list(VARIANTS)
+    with tempfile.TemporaryDirectory(prefix="timbre-bench-") as folder:
+        for name, run in run_variants(names, Path(folder), options.folds, options.seeds):
+            keep(name, run)  # at once: hours of runs outlive a mistake in the last
+    return 0
+
+
+def run_variants(
+    names: Sequence[str], folder: Path, folds: Sequence[int], seeds: Sequence[int]
+) -> Iterator[tuple[str, Run]]:
+    """Train and score each variant with each fold and seed; yield its name and what it achieved."""
+    pipeline = Pipeline.make(folder, recordings() / TASK.corpus, TASK.changes)
+    pipeline.run_needed_by("split")
+    defaults: Changes = {"train": params()["train"]}
+    for fold in folds:
+        voice.go_to_fold(TASK, pipeline, fold)
+        for seed, name in tqdm(list(itertools.product(seeds, names)), unit="run", disable=None):
+            change_params(pipeline.folder / "params.yaml", defaults)
+            own = {"train": {**VARIANTS[name], "seed": seed}}
+            change_params(pipeline.folder / "params.yaml", own)
+            yield name, {"fold": fold, "seed": seed, **voice.train_and_score(TASK, pipeline)}
+
+
+def keep(name: str, run: Run) -> None:
+    """Put a run beside those of other variants, folds and seeds; write the page anew."""
+    results = read_results()
+    others = [old for old in results.get(name, []) if _place(old) != _place(run)]
+    results[name] = sorted([*others, run], key=_place)
+    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    page = f"{before}{BEGIN}\n\n{table(results, defaults())}\n\n{END}{rest.split(END)[1]}"
+    PAGE.write_text(page, encoding="utf-8")
+
+
+def read_results() -> dict[str, list[Run]]:
+    """Return the runs of each variant that has any."""
+    if not RESULTS.is_file():
+        return {}
+    results: dict[str, list[Run]] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return results
+
+
+def defaults() -> list[Run]:
+    """Return what the defaults achieved."""
+    return voice.read_results().get("reciters", [])
+
+
+def table(results: dict[str, list[Run]], defaults: Sequence[Run]) -> str:
+    """Return the means of each variant, and what they gain on the defaults of the same runs."""
+    lines = [f"| change | runs | {' | '.join(COLUMNS)} |", f"|---|---|{'---|' * len(COLUMNS)}"]
+    places = {_place(run) for run in itertools.chain(*results.values())}
+    shipped = [run for run in defaults if _place(run) in places]
+    lines.append(_row("none: as shipped", shipped, []))
+    lines += [_row(name, results[name], defaults) for name in VARIANTS if name in results]
+    return "\n".join(lines)
+
+
+def _row(name: str, runs: Sequence[Run], defaults: Sequence[Run]) -> str:
+    cells = [name, str(len(runs))]
+    beside = {_place(run): run for run in defaults}
+    pairs = [(run, beside[_place(run)]) for run in runs if _place(run) in beside]
+    for measure in COLUMNS.values():
+        cell = f"{100 * statistics.mean(run[measure] for run in runs):.1f}"
+        if pairs:
+            gain = statistics.mean(run[measure] - other[measure] for run, other in pairs)
+            cell += f" ({100 * gain:+.1f})"
+        cells.append(cell)
+    return f"| {' | '.join(cells)} |"
+
+
+def _place(run: Run) -> tuple[int, int]:
+    return run["fold"], run["seed"]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
