@@ -2,12 +2,13 @@
 
 Reads bench/cluster.json, which `python -m bench cluster` writes, and writes the table of
 docs/cluster.md. The simulation follows `timbre/cluster.py`: tasks go through the scheduler one by
-one, so many are given out at a time, and the client takes the results in their order.
+one, so many are given out at a time, and the client takes the results in their order. Shards are
+written by the workers, where they see one folder, or by the client.
 """
 
 import heapq
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -17,15 +18,14 @@ from bench.workshop import REPOSITORY
 RESULTS = REPOSITORY / "bench" / "cluster.json"
 PAGE = REPOSITORY / "docs" / "cluster.md"
 BEGIN, END = "<!-- begin: bench/cluster.json -->", "<!-- end: bench/cluster.json -->"
-WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
-N_CLIPS = 1_000_000
+N_WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
+WORKERS, CLIENT = "the workers", "the client"  # who writes the shards
+N_CLIPS = {WORKERS: (10**6, 10**8), CLIENT: (10**6,)}
+N_SHARDS = 4096  # tasks where workers write: the most that there can be
 NETWORK = 1.25e9  # bytes/s that the client can receive: 10 Gbit/s
 STRAGGLERS, SLOWNESS = 0.01, 10.0  # share of the tasks, and how many times longer they take
 DEPTH, LEAST_GIVEN = 12, 8  # as in timbre/cluster.py
-HEADER = (
-    "| workers | hours | clips/s | efficiency | busiest | efficiency if workers wrote shards |\n"
-    "|---|---|---|---|---|---|"
-)
+HEADER = "| workers | hours | clips/s | efficiency | busiest |\n|---|---|---|---|---|"
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Measured:
 
     task_seconds: list[float]  # on the worker
     task_clips: int
-    task_bytes: int  # of its result
+    result_bytes: int  # of a task, for the client
     scheduler_seconds: float  # of the processor, a task
-    client_seconds: float  # the same: receiving and writing
+    client_seconds: float  # the same
 
 
 @dataclass(frozen=True)
@@ -67,23 +67,32 @@ def simulate(
     return Outcome(now, n_tasks * scheduler_seconds, n_tasks * client_seconds)
 
 
-def drawn_tasks(measured: Measured) -> list[float]:
+def drawn_tasks(measured: Measured, n_clips: int, n_tasks: int) -> list[float]:
     """Draw the seconds of a corpus' tasks from the measured ones, some of them stragglers."""
     rng = np.random.default_rng(0)
-    n_tasks = -(-N_CLIPS // measured.task_clips)
-    seconds = rng.choice(np.array(measured.task_seconds), n_tasks)
+    longer = n_clips / n_tasks / measured.task_clips
+    seconds = longer * rng.choice(np.array(measured.task_seconds), n_tasks)
     slow = rng.random(n_tasks) < STRAGGLERS
     return [float(value) for value in np.where(slow, SLOWNESS * seconds, seconds)]
 
 
-def table(measured: Measured) -> str:
-    """Return the table for the page."""
-    tasks = drawn_tasks(measured)
-    client = max(measured.client_seconds, measured.task_bytes / NETWORK)
+def tables(measured: Measured, way: str) -> str:
+    """Return what is told of one way of writing shards."""
+    found = [told(measured, way)]
+    for n_clips in N_CLIPS[way]:
+        n_tasks = N_SHARDS if way == WORKERS else -(-n_clips // measured.task_clips)
+        found.append(f"{n_clips:,} clips in {n_tasks:,} tasks:".replace(",", " "))
+        found.append(table(measured, n_clips, n_tasks))
+    return "\n\n".join(found)
+
+
+def table(measured: Measured, n_clips: int, n_tasks: int) -> str:
+    """Return what so many tasks take, for each number of workers."""
+    tasks = drawn_tasks(measured, n_clips, n_tasks)
+    client = max(measured.client_seconds, measured.result_bytes / NETWORK)
     rows = []
-    for n_workers in WORKERS:
+    for n_workers in N_WORKERS:
         found = simulate(tasks, n_workers, measured.scheduler_seconds, client)
-        direct = simulate(tasks, n_workers, measured.scheduler_seconds, 0.0)
         shares = {
             "workers": sum(tasks) / n_workers / found.total,
             "client": found.client / found.total,
@@ -93,46 +102,48 @@ def table(measured: Measured) -> str:
         cells = [
             str(n_workers),
             f"{found.total / 3600:.3g}",
-            f"{N_CLIPS / found.total:.0f}",
+            f"{n_clips / found.total:.0f}",
             f"{sum(tasks) / n_workers / found.total:.2f}",
             f"{busiest}, {shares[busiest]:.0%}",
-            f"{sum(tasks) / n_workers / direct.total:.2f}",
         ]
         rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join([told(measured, tasks), "", HEADER, *rows])
+    return "\n".join([HEADER, *rows])
 
 
-def told(measured: Measured, tasks: Sequence[float]) -> str:
+def told(measured: Measured, way: str) -> str:
     """Say what the simulation began with."""
     middle = float(np.median(measured.task_seconds))
     return (
-        f"{N_CLIPS} clips in {len(tasks)} tasks of {measured.task_clips}. Measured, a task: "
+        f"**Shards written by {way}.** Measured, a task of {measured.task_clips} clips: "
         f"{middle:.3g} s on its worker (median of {len(measured.task_seconds)}), "
         f"{1000 * measured.scheduler_seconds:.2g} ms of the scheduler's processor, "
-        f"{1000 * measured.client_seconds:.2g} ms of the client's. Assumed: "
-        f"{STRAGGLERS:.0%} of the tasks take {SLOWNESS:g} times as long, and the client receives "
+        f"{1000 * measured.client_seconds:.2g} ms of the client's. Assumed: {STRAGGLERS:.0%} of "
+        f"the tasks take {SLOWNESS:g} times as long, and the client receives "
         f"{8 * NETWORK / 1e9:g} Gbit/s."
     )
 
 
-def with_table(page: str, measured: Measured) -> str:
-    """Return the page with the table between its two markers."""
+def with_tables(page: str, measured: Mapping[str, Measured]) -> str:
+    """Return the page with the tables between its two markers."""
     before, rest = page.split(BEGIN)
     _, after = rest.split(END)
-    return f"{before}{BEGIN}\n\n{table(measured)}\n\n{END}{after}"
+    own = [tables(measured[way], way) for way in (WORKERS, CLIENT)]
+    return "\n\n".join([before + BEGIN, *own, END + after])
 
 
-def read() -> Measured:
-    """Read what was measured last."""
-    return Measured(**json.loads(RESULTS.read_text(encoding="utf-8")))
+def read() -> dict[str, Measured]:
+    """Read what was measured last, by who wrote the shards."""
+    kept = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return {way: Measured(**values) for way, values in kept.items()}
 
 
-def keep(measured: Measured) -> None:
-    """Write what was measured, and the page's table anew."""
-    values = asdict(measured)
-    values["task_seconds"] = [round(seconds, 4) for seconds in measured.task_seconds]
-    RESULTS.write_text(json.dumps(values) + "\n", encoding="utf-8")
-    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), read()), encoding="utf-8")
+def keep(measured: Mapping[str, Measured]) -> None:
+    """Write what was measured, and the page's tables anew."""
+    kept = {way: asdict(values) for way, values in measured.items()}
+    for values in kept.values():
+        values["task_seconds"] = [round(seconds, 4) for seconds in values["task_seconds"]]
+    RESULTS.write_text(json.dumps(kept) + "\n", encoding="utf-8")
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), read()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -117,21 +117,21 @@ def main(root: Path, clips: Path, bad_headers: Path, spectrograms: Path, quarant
     dealt = deal(read_sources(clips), params.n_shards)
     earlier = earlier_shards(OUTPUT, STAGING / "previous", clips, dealt, attributes)
     finished, tasks = plan(dealt, earlier, staging, shape, attributes)
-    place = params.audio_url or root
     rate = params.sample_rate
     heard: dict[str, Any] = {"front_end": front_end, "sample_rate": rate, "kept": kept}
-    fill = partial(fill_shard, root=place, attributes=attributes, **heard)
+    fill = partial(fill_shard, attributes=attributes, **heard)
     n_clips = sum(map(len, dealt))
     if (address := scheduler(params)) and n_new(tasks):
         from timbre.cluster_shards import estimated_windows, fill_shards  # here: it takes long
 
-        there = partial(fill_piece, root=params.audio_url or root.absolute(), **heard)
+        there = params.audio_url or root.absolute()
+        write, compute = partial(fill, root=there), partial(fill_piece, root=there, **heard)
         n_windows = estimated_windows(clips, kept)
-        found = fill_shards(tasks, address, attributes, there, n_windows)
+        found = fill_shards(tasks, address, attributes, write, compute, n_windows)
     else:
-        found = on_this_machine(tasks, fill)
+        found = on_this_machine(tasks, partial(fill, root=params.audio_url or root))
     results = with_progress(found, tasks, n_clips)
-    problems = [problem for result in results for problem in result.problems]
+    problems = [str(unread) for result in results for unread in result.unread]
     bad = [clip for result in results for clip in result.unusable]
     unusable = left_out(problems, bad, root, n_clips, read_unusable(bad_headers), policy)
     publish(finished | {task.target.name: task.target for task in tasks}, spectrograms)
@@ -172,7 +172,7 @@ def with_progress(
         total=n_clips, initial=n_clips - n_todo, unit="clip", desc="extract", disable=None
     ) as bar:
         for result in found:
-            n_bad = len(result.unusable) + len(result.problems)
+            n_bad = len(result.unusable) + len(result.unread)
             bar.update(result.n_computed + result.n_copied + n_bad)
             results.append(result)
     return results

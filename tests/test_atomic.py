@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timbre.atomic import leftovers, replacing, write_json
+from timbre.atomic import _host, leftovers, replacing, write_json
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_link_that_somebody_planted_is_not_followed(
 ) -> None:
     monkeypatch.setattr("timbre.atomic.secrets.token_hex", lambda _: "guessed")
     (tmp_path / "precious").write_text("theirs")
-    (tmp_path / f".a.txt.guessed.{os.getpid()}.tmp").symlink_to("precious")
+    (tmp_path / f".a.txt.guessed.{os.getpid()}-{_host()}.tmp").symlink_to("precious")
     with pytest.raises(FileExistsError), replacing(tmp_path / "a.txt") as temporary:
         temporary.write_text("ours")
     assert (tmp_path / "precious").read_text() == "theirs"
@@ -79,7 +79,7 @@ def test_an_error_of_the_system_names_the_file_and_not_its_temporary_name(
 ) -> None:
     monkeypatch.setattr("timbre.atomic.secrets.token_hex", lambda _: "token")
     path = tmp_path / "a.txt"
-    temporary = str(path.with_name(f".a.txt.token.{os.getpid()}.tmp"))
+    temporary = str(path.with_name(f".a.txt.token.{os.getpid()}-{_host()}.tmp"))
     for name in (temporary, None):
         with pytest.raises(OSError, match="no room") as caught:
             fail_with(OSError(28, "no room", name), path)
@@ -105,6 +105,8 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path: Path) ->
     gone.wait()
     names = {
         f".a[1].txt.{gone.pid}.tmp": True,
+        f".a[1].txt.{gone.pid}-{_host()}.tmp": True,
+        f".a[1].txt.{gone.pid}-0badcafe.tmp": False,  # on another machine it may run
         f".b.txt.{gone.pid}.tmp": False,  # of another file
         f".a[1].txt.{os.getppid()}.tmp": False,  # of a process that runs
         ".a[1].txt.99999999999.tmp": False,  # no process was ever called so
@@ -112,7 +114,8 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path: Path) ->
     }
     for name in names:
         (tmp_path / name).write_text("half")
-    assert {p.name for p in leftovers(tmp_path)} == {n for n in names if f".{gone.pid}." in n}
+    others = f".b.txt.{gone.pid}.tmp"
+    assert {p.name for p in leftovers(tmp_path)} == {others, *(n for n in names if names[n])}
     with replacing(tmp_path / "a[1].txt") as temporary:
         temporary.write_text("whole")
     assert {name: not (tmp_path / name).exists() for name in names} == names

@@ -5,6 +5,7 @@ Whatever happens there: the bytes of an extraction on this machine, or one messa
 
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -35,7 +36,7 @@ from stages import encode_labels, extract_spectrograms
 from timbre import cluster, cluster_shards, extraction
 from timbre.extraction import Outcome, ShardResult, find_windows, write_task
 from timbre.quarantine import read_unusable
-from timbre.shards import read_index, shard_number
+from timbre.shards import read_index, shard_name, shard_number
 from timbre.sources import Source
 
 CORPUS, CLIPS, SHARDS = Path("corpus"), Path("data/clips.csv"), Path("data/spectrograms")
@@ -95,6 +96,20 @@ def alone(tmp_path: Path) -> Iterator[tuple[str, Logged]]:
     """A scheduler of one test."""
     with dask_processes.scheduler(tmp_path) as found:
         yield found
+
+
+@pytest.fixture(params=["by workers", "here"])
+def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where shards are written: workers here see the folder, and are said not to."""
+    if request.param == "here":
+        monkeypatch.setattr(cluster.Cluster, "sees", lambda *_: False)
+    return str(request.param)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker is said to see the folder of the shards."""
+    monkeypatch.setattr(cluster.Cluster, "sees", lambda *_: False)
 
 
 @pytest.fixture(autouse=True)
@@ -166,6 +181,7 @@ def shard_of(name: str) -> int:
 FIRST, *_, LAST = sorted(NAMES, key=lambda name: (shard_of(name), name))
 
 
+@pytest.mark.usefixtures("written")
 def test_a_cluster_gives_the_bytes_of_this_machine(
     running: Running, local: dict[str, bytes]
 ) -> None:
@@ -175,6 +191,7 @@ def test_a_cluster_gives_the_bytes_of_this_machine(
     assert shards() == local
 
 
+@pytest.mark.usefixtures("here")
 def test_how_clips_are_dealt_to_tasks_decides_no_byte(
     running: Running, local: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +202,7 @@ def test_how_clips_are_dealt_to_tasks_decides_no_byte(
         assert shards() == local
 
 
+@pytest.mark.usefixtures("written")
 def test_audio_comes_from_s3(
     running: Running, local: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +230,7 @@ def test_audio_comes_from_a_url_of_a_file(
     assert shards() == local
 
 
+@pytest.mark.usefixtures("written")
 def test_a_url_that_workers_cannot_read_is_one_message(running: Running) -> None:
     url = f"file://{Path('nowhere').absolute()}"
     (told,) = extract(scheduler=running.address, audio_url=url).errors()
@@ -224,6 +243,7 @@ def test_a_url_that_workers_cannot_read_is_one_message(running: Running) -> None
     assert "s3://no-such-bucket/" in told
 
 
+@pytest.mark.usefixtures("written")
 def test_a_worker_without_the_audio_is_one_message_when_this_machine_has_it(
     running: Running,
 ) -> None:
@@ -237,6 +257,7 @@ def test_a_worker_without_the_audio_is_one_message_when_this_machine_has_it(
     )
 
 
+@pytest.mark.usefixtures("written")
 def test_files_that_nobody_can_read_are_all_named_as_on_one_machine(running: Running) -> None:
     (CORPUS / NAMES[0]).unlink()
     (CORPUS / NAMES[7]).write_bytes(b"changed")
@@ -246,6 +267,7 @@ def test_files_that_nobody_can_read_are_all_named_as_on_one_machine(running: Run
     assert sorted(line.removeprefix(here) for line in there) == sorted(alone)
 
 
+@pytest.mark.usefixtures("written")
 def test_a_clip_that_crashes_its_decoder_is_named_and_the_others_are_kept(
     running: Running, local: dict[str, bytes]
 ) -> None:
@@ -259,6 +281,7 @@ def test_a_clip_that_crashes_its_decoder_is_named_and_the_others_are_kept(
     assert shards() == local
 
 
+@pytest.mark.usefixtures("written")
 def test_only_what_changed_is_asked_of_the_cluster(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,6 +301,7 @@ def test_only_what_changed_is_asked_of_the_cluster(
     assert shards() == anew
 
 
+@pytest.mark.usefixtures("here")
 def test_old_windows_that_are_damaged_are_computed_here(
     running: Running, local: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,6 +337,7 @@ def test_without_new_clips_no_scheduler_is_asked(monkeypatch: pytest.MonkeyPatch
     assert extract(scheduler="tcp://127.0.0.1:9", n_shards=5).code == 0
 
 
+@pytest.mark.usefixtures("written")
 def test_a_worker_that_is_killed_in_the_middle_costs_no_byte(
     alone: tuple[str, Logged], local: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -343,6 +368,7 @@ def test_clips_at_which_workers_die_one_after_the_other_end_the_run(tmp_path: Pa
     assert told.startswith(f"{address}: workers died one after the other at the same clips, maybe")
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_scheduler_that_vanishes_is_told_of_and_finished_shards_stay(
     alone: tuple[str, Logged],
@@ -385,6 +411,66 @@ def test_a_scheduler_that_vanishes_is_told_of_and_finished_shards_stay(
     assert shards() == local
 
 
+def test_shards_that_workers_wrote_before_the_scheduler_vanished_are_not_made_again(
+    alone: tuple[str, Logged],
+    local: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 2.0)
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.2)
+    address, scheduler = alone
+    with dask_processes.worker(address, tmp_path / "own"):
+        hold = Hold(CORPUS / LAST, scheduler.process.kill)
+        (told,) = extract(scheduler=address).errors()
+        hold.wait()
+    assert told.startswith(f"{address}: the scheduler does not answer any more: start it again")
+    staged = sorted(extract_spectrograms.STAGING.glob("*/shard-*.h5"))
+    assert {path.name: path.read_bytes() for path in staged}.items() <= local.items()
+    n_left = sum(shard_name(shard_of(name)) not in {path.name for path in staged} for name in NAMES)
+    assert n_left < len(NAMES)
+    done = extract()
+    assert done.out == (
+        f"extract_spectrograms: 12 clips: {n_left} computed, {12 - n_left} reused\n"
+    )
+    assert shards() == local
+
+
+def test_workers_write_the_shards_that_they_see(
+    running: Running, local: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_shards, "write_task", None)  # what this process writes with
+    assert extract(scheduler=running.address).code == 0
+    assert shards() == local
+    assert not [*extract_spectrograms.STAGING.glob("*/.*")]
+
+
+def test_a_worker_that_comes_later_and_sees_another_folder_is_told_of(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster.Cluster, "sees", lambda _, sign: sign.unlink() is None)
+    (told,) = extract(scheduler=running.address).errors()
+    assert re.fullmatch(
+        r"worker on .+: does not see .+/\.timbre/extract_spectrograms/\w+, and those before it do: "
+        r"share that folder, or end this worker; then run `dvc repro`",
+        told,
+    )
+
+
+def test_a_shard_that_a_worker_cannot_write_is_one_message(
+    alone: tuple[str, Logged], tmp_path: Path
+) -> None:
+    address, _ = alone
+    with dask_processes.worker(address, tmp_path / "own") as own:
+        resource.prlimit(own.process.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+        (told,) = extract(scheduler=address).errors()
+    assert re.fullmatch(
+        r".+/\.timbre/extract_spectrograms/\w+/shard-0000\.h5: File too large: raise the limit on "
+        r"the size of files \(ulimit -f\), then run `dvc repro`: what is finished is not done .+",
+        told,
+    )
+
+
 def test_a_scheduler_without_workers_is_told_of(
     alone: tuple[str, Logged], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -413,6 +499,7 @@ def test_an_address_at_which_nobody_answers_is_told_of(monkeypatch: pytest.Monke
     assert extract().errors()[0].startswith(f"{address}: no Dask scheduler answers (")
 
 
+@pytest.mark.usefixtures("written")
 def test_a_worker_that_would_compute_other_values_is_told_of(
     alone: tuple[str, Logged], tmp_path: Path
 ) -> None:

@@ -57,4 +57,4 @@ def test_it_gives_tasks_out_as_the_stage_does() -> None:
 
 def test_the_page_of_clusters_is_that_of_the_committed_run() -> None:
     page = cluster_simulation.PAGE.read_text(encoding="utf-8")
-    assert cluster_simulation.with_table(page, cluster_simulation.read()) == page
+    assert cluster_simulation.with_tables(page, cluster_simulation.read()) == page

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
     for left in leftovers(path.parent, path.name):
         left.unlink(missing_ok=True)
     # In a folder that others may write to, nobody can tell the name, and no link is followed.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.{os.getpid()}-{_host()}.tmp")
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield temporary
@@ -60,11 +61,21 @@ def _literal(name: str) -> str:
     return name if name == "*" else re.sub(r"([*?\[])", r"[\1]", name)
 
 
-def _runs(pid: str) -> bool:
+def _host() -> str:
+    """Return a name of this machine without dots: on a shared disk others write too."""
+    name = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+    return f"{zlib.crc32(name.encode()):08x}"
+
+
+def _runs(writer: str) -> bool:
     """Tell whether a process of this number runs; what is no number is not ours to remove.
 
-    One that has ended runs no more, though its parent may never ask: in a container nobody may.
+    Nor is another machine's. One that has ended runs no more, though its parent may never ask: in a
+    container nobody may.
     """
+    pid, _, host = writer.partition("-")
+    if host not in ("", _host()):
+        return True
     if not pid.isdecimal() or len(pid) > LONGEST_PID:
         return True
     import psutil  # here: 27 ms, where a writer was killed

@@ -5,12 +5,14 @@ to extract.
 """
 
 import itertools
+import os
 import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from timbre.cluster_worker import Answer, Job, do, end_processes
@@ -48,6 +50,12 @@ class Cluster:
         self._n_threads = 0
         self._look()
         self._check_timbre()
+
+    def sees(self, path: Path) -> bool:
+        """Tell whether there are workers, and a file or folder for all of them."""
+        return self._n_threads > 0 and all(
+            seen is True for seen in self._on_workers(os.path.exists, str(path)).values()
+        )
 
     def map(
         self,
@@ -139,25 +147,31 @@ class Cluster:
         """Raise InputError if it is not there: Dask ends a worker that cannot load its task."""
         client = self._client
         try:
-            everywhere = {
-                "the scheduler": client.sync(
-                    *(client.run_on_scheduler, find_spec, "timbre"),
-                    callback_timeout=CONNECT_SECONDS,
-                ),
-                **client.sync(
-                    *(client.run, find_spec, "timbre"),
-                    on_error="return",
-                    callback_timeout=CONNECT_SECONDS,
-                ),
-            }
+            of_scheduler = client.sync(
+                *(client.run_on_scheduler, find_spec, "timbre"), callback_timeout=CONNECT_SECONDS
+            )
         except (OSError, TimeoutError):
             raise self._gone() from None
+        everywhere = {"the scheduler": of_scheduler, **self._on_workers(find_spec, "timbre")}
         if lacking := [name for name, found in everywhere.items() if found is None]:
             raise InputError(
                 f"{self._address}: Timbre is not installed where {lacking[0]} runs"
                 f"{f' and in {len(lacking) - 1} other places' if lacking[1:] else ''}: install "
                 f"there what is installed here, and start it again, {RESUMED}"
             )
+
+    def _on_workers(self, function: Callable[[str], Any], argument: str) -> dict[str, Any]:
+        """Return what the function returns, or raises, on each worker, by its address."""
+        client = self._client
+        try:
+            found: dict[str, Any] = client.sync(
+                *(client.run, function, argument),
+                on_error="return",
+                callback_timeout=CONNECT_SECONDS,
+            )
+        except (OSError, TimeoutError):
+            raise self._gone() from None
+        return found
 
     def _gone(self) -> InputError:
         return InputError(

@@ -57,16 +57,6 @@ class Piece:
     fatal: Mapping[str, str] = field(default_factory=dict)  # as in a ShardTask
 
 
-@dataclass(frozen=True)
-class ShardResult:
-    """What became of a task; with problems, no shard was written."""
-
-    n_computed: int
-    n_copied: int
-    unusable: list[Unusable]  # clips that are not in the shard
-    problems: list[str]  # files that could not be read
-
-
 class Unread(NamedTuple):
     """A file that could not be read as it was listed: that says nothing about its audio."""
 
@@ -77,6 +67,16 @@ class Unread(NamedTuple):
     def __str__(self) -> str:
         """Return place and reason."""
         return f"{self.place}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """What became of a task; with files unread, no shard was written."""
+
+    n_computed: int
+    n_copied: int
+    unusable: list[Unusable]  # clips that are not in the shard
+    unread: list[Unread]
 
 
 class _UnwrittenError(Exception):
@@ -154,7 +154,7 @@ def write_task(
     task: ShardTask, attributes: Attributes, compute: Callable[[Source], Outcome]
 ) -> ShardResult:
     """Write the shard of one task; `compute` is asked, in order, for what cannot be copied."""
-    problems: list[str] = []
+    unread: list[Unread] = []
     unusable: list[Unusable] = []
     n_copied = 0
 
@@ -167,16 +167,16 @@ def write_task(
             if isinstance(found, Unusable):
                 unusable.append(found)
             elif isinstance(found, Unread):
-                problems.append(str(found))
+                unread.append(found)
             else:
                 yield StoredClip(source.clip_id, source.sha256, found)
-        if problems:
+        if unread:
             raise _UnwrittenError
 
     with OpenShards() as old_shards, suppress(_UnwrittenError):
         write_shard(task.target, attributes, task.shape, clips(old_shards))
-    n_computed = len(task.sources) - n_copied - len(unusable) - len(problems)
-    return ShardResult(n_computed, n_copied, unusable, problems)
+    n_computed = len(task.sources) - n_copied - len(unusable) - len(unread)
+    return ShardResult(n_computed, n_copied, unusable, unread)
 
 
 def find_windows(
