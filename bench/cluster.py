@@ -42,6 +42,13 @@ from timbre.windows import Windowing
 
 LEAST_EFFICIENCY = 0.9
 N_SHARDS = 64
+# As docs/cluster.md recommends: else Dask's processes wake up fifty times a second and more.
+CALM = {
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "10s",
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    "DASK_DISTRIBUTED__SCHEDULER__WORK_STEALING_INTERVAL": "1s",
+}
 
 
 def cluster(workshop: Workshop) -> list[Figure]:
@@ -195,10 +202,10 @@ def extract(corpus: Corpus, address: str, way: str) -> float:
 def running(folder: Path, n_workers: int) -> Iterator[tuple[str, list[int]]]:
     """Run a scheduler with workers; yield its address, and the numbers of all processes."""
     with ExitStack() as stack:
-        address, scheduler = stack.enter_context(dask_processes.scheduler(folder))
+        address, scheduler = stack.enter_context(dask_processes.scheduler(folder, CALM))
         workers = [
             stack.enter_context(
-                dask_processes.worker(address, folder / f"worker-{n_workers}-{number}")
+                dask_processes.worker(address, folder / f"worker-{n_workers}-{number}", CALM)
             )
             for number in range(n_workers)
         ]

@@ -1,10 +1,13 @@
 """The simulated cluster obeys what no cluster can escape, and the page shows what it found."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import cluster_simulation
+from bench.cluster import CALM
 from bench.cluster_simulation import simulate
 from timbre import cluster
 
@@ -58,3 +61,9 @@ def test_it_gives_tasks_out_as_the_stage_does() -> None:
 def test_the_page_of_clusters_is_that_of_the_committed_run() -> None:
     page = cluster_simulation.PAGE.read_text(encoding="utf-8")
     assert cluster_simulation.with_tables(page, cluster_simulation.read()) == page
+
+
+def test_the_page_recommends_the_variables_that_were_measured_with() -> None:
+    page = cluster_simulation.PAGE.read_text(encoding="utf-8")
+    told = dict(re.findall(r"^export (DASK_\w+)=(\S+)$", page, re.MULTILINE))
+    assert told == CALM
