@@ -13,7 +13,7 @@ With `train.processes` this starts itself that many times, or joins those that t
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -21,7 +21,7 @@ from torch import nn
 from timbre import curves, ranks
 from timbre.atomic import write_json
 from timbre.augmentation import Augmentation
-from timbre.clips import read_divided
+from timbre.clips import read_split_clips
 from timbre.confidence import measure_confidence
 from timbre.dataset import SpectrogramDataset, mean_and_std
 from timbre.device import choose_device, choose_precision, room_told
@@ -38,11 +38,23 @@ from timbre.shards import read_index, shard_paths
 from timbre.team import Team, is_rank, join_team
 from timbre.trainer import Trainer, balanced_weights
 from timbre.training import Training
-from timbre.training_data import open_splits
+from timbre.training_data import TrainingData, open_splits
 from timbre.training_settings import Train, augmentation, network_sizes
 
 STAGING = Path(".timbre/train_cnn")
 PICTURE_SECONDS = 10.0  # between two pictures: one takes a tenth of a second, an epoch maybe one
+
+
+class Files(NamedTuple):
+    """What the stage reads and writes."""
+
+    spectrograms: Path
+    splits: Path
+    labels: Path
+    model: Path
+    metrics: Path
+    curves_csv: Path
+    curves_png: Path
 
 
 def main(
@@ -58,77 +70,73 @@ def main(
     params = read_section("train", Train)
     device = choose_device(params.device)
     n = count_processes(params.processes, params.batch_size, device, compiled=params.compile)
-    paths = spectrograms, splits, labels, model, metrics, curves_csv, curves_png
+    files = Files(spectrograms, splits, labels, model, metrics, curves_csv, curves_png)
     if n > 1 and not is_rank():
-        start_processes(n, "stages.train_cnn", paths)
+        start_processes(n, "stages.train_cnn", files)
     else:
-        team = join_team(device) if is_rank() else Team(device=spread(device))
-        train_network(params, team, *paths)
+        train_network(
+            params, join_team(device) if is_rank() else Team(device=spread(device)), files
+        )
 
 
-def train_network(
-    params: Train,
-    team: Team,
-    spectrograms: Path,
-    splits: Path,
-    labels: Path,
-    model: Path,
-    metrics: Path,
-    curves_csv: Path,
-    curves_png: Path,
-) -> None:
+def train_network(params: Train, team: Team, files: Files) -> None:
     """Do a process's part of the training; the one that leads writes what comes of it."""
     device, size = team.device, params.batch_size
     precision = choose_precision(params.precision, device)
     shared = f", {team.size} processes" if team.size > 1 else ""
     where = f"{device.type} {precision}{shared}".replace("torch.", "")
-    shard = shard_paths(spectrograms)[0]
-    features = read_index(shard).attributes
-    table, classes = read_divided(splits, labels, ("train", "val"))
-    train, val, part = open_splits(table, spectrograms, params.memory_gb, size, device, team)
-    check_batch_size(size, len(train))
+    shards = shard_paths(files.spectrograms)
+    features = read_index(shards[0]).attributes
+    (learned, measured), classes = read_split_clips(files.splits, files.labels, ("train", "val"))
+    data = open_splits(learned, measured, files.spectrograms, params.memory_gb, size, device, team)
+    check_batch_size(size, len(data.train))
     torch.manual_seed(params.seed)
-    sizes = network_sizes(params, len(classes), *train.table.shape)
+    sizes = network_sizes(params, len(classes), *data.train.table.shape)
     network = build_network(params.model, **sizes)
     if team.leads:  # and tells the others
-        network.normalise.set_statistics(*mean_and_std(train))
+        network.normalise.set_statistics(*mean_and_std(data.train))
     try:
         changes = augmentation(params, features)
     except (KeyError, ValueError, ArithmeticError) as error:
-        raise InputError(f"{shard}: unusable features ({error}): run `dvc repro`") from None
-    inputs = [*shard_paths(spectrograms), splits, labels, Path(__file__)]
+        raise InputError(f"{shards[0]}: unusable features ({error}): run `dvc repro`") from None
+    inputs = [*shards, files.splits, files.labels, Path(__file__)]
     fingerprint = fingerprint_of(inputs, f"{params!r} {where}")
     team.check_same(fingerprint)
-    training = plan(params, network, len(classes), train, part, team, precision, changes)
-    drawn = time.monotonic()
-
-    def show_epoch() -> None:
-        nonlocal drawn
-        curves.write_csv(training.epochs, curves_csv)
-        if time.monotonic() - drawn > PICTURE_SECONDS:
-            draw_curves(training, curves_png)
-            drawn = time.monotonic()
-
+    training = plan(params, network, len(classes), data, team, precision, changes)
     lower = "halve it, then lower train.memory_gb"
     with room_told("train.batch_size", device, f"{size} windows at a time", lower):
-        training.fit(STAGING / "checkpoint.safetensors", fingerprint, show_epoch)
+        fit(training, fingerprint, files)
         team.leave()
         if not team.leads:
             return
-        curves.write_csv(training.epochs, curves_csv)  # again: a run may be killed before this
-        draw_curves(training, curves_png)
+        curves.write_csv(training.epochs, files.curves_csv)  # again: see `fit`
+        draw_curves(training, files.curves_png)
         network.load_state_dict(training.best_weights)
-        temperature, rejection = measure_confidence(network, train, val, size)
-    measured = {"parameters": n_parameters(network), "temperature": round(temperature, 6)}
-    summary = training.summary() | measured
+        temperature, rejection = measure_confidence(network, data.train, data.val, size)
+    known = {"parameters": n_parameters(network), "temperature": round(temperature, 6)}
+    summary = training.summary() | known
     trained = {**params.model_dump(), **summary, "on": where}
     card = ModelCard(
         classes, params.model, sizes, features, trained, fingerprint, temperature, rejection
     )
-    save_model(model, network, card)
-    write_json(summary, metrics)
+    save_model(files.model, network, card)
+    write_json(summary, files.metrics)
     deliver(STAGING)
     print_summary(summary)
+
+
+def fit(training: Training, fingerprint: str, files: Files) -> None:
+    """Train, showing each epoch; a run that is killed may end before its last one is shown."""
+    drawn = time.monotonic()
+
+    def show_epoch() -> None:
+        nonlocal drawn
+        curves.write_csv(training.epochs, files.curves_csv)
+        if time.monotonic() - drawn > PICTURE_SECONDS:
+            draw_curves(training, files.curves_png)
+            drawn = time.monotonic()
+
+    training.fit(STAGING / "checkpoint.safetensors", fingerprint, show_epoch)
 
 
 def draw_curves(training: Training, path: Path) -> None:
@@ -141,8 +149,7 @@ def plan(
     params: Train,
     network: nn.Module,
     n_classes: int,
-    train: SpectrogramDataset,
-    val: SpectrogramDataset,
+    data: TrainingData,
     team: Team,
     precision: torch.dtype,
     changes: Augmentation,
@@ -162,7 +169,7 @@ def plan(
         optimizer=optimizer,
         device=team.device,
         precision=precision,
-        class_weights=class_weights(params.class_weights, train, n_classes).to(team.device),
+        class_weights=class_weights(params.class_weights, data.train, n_classes).to(team.device),
         label_smoothing=params.label_smoothing,
         max_grad_norm=params.max_grad_norm,
         team=team,
@@ -170,8 +177,8 @@ def plan(
     )
     return Training(
         trainer=trainer,
-        train=train,
-        val=val,
+        train=data.train,
+        val=data.part,
         batch_size=params.batch_size,
         n_epochs=params.epochs,
         patience=params.patience,

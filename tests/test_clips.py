@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from timbre.clips import (
     read_classes,
     read_clips,
     read_divided,
+    read_split_clips,
     read_splits,
     write_clips,
     write_splits,
@@ -19,7 +21,9 @@ from timbre.clips import (
 from timbre.columns import CLIP_COLUMNS, SPLIT_COLUMNS
 from timbre.problems import InputError
 
-Read = Callable[[Path], object]
+NEEDED = ("train", "val")
+Divided = tuple[list[tuple[list[str], list[int]]], list[str]]
+Read = Callable[..., Any]
 
 
 def table(columns: dict[str, str], n_rows: int = 3) -> pd.DataFrame:
@@ -109,29 +113,64 @@ def test_a_target_that_is_no_number_is_refused(tmp_path: Path) -> None:
 
 
 def test_known_classes_are_those_of_the_labels_in_their_order_less_the_unknown() -> None:
-    splits = pd.DataFrame(
-        {"label": ["b", "a", "c", "b"], "split": ["unknown", "val", "x", "unknown"]}
-    )
-    assert known_classes(["z", "c", "b", "a"], splits) == ["z", "c", "a"]
+    labels, splits = ["b", "a", "c", "b"], ["unknown", "val", "x", "unknown"]
+    assert known_classes(["z", "c", "b", "a"], labels, splits) == ["z", "c", "a"]
 
 
 GOOD_ROWS = ["a.wav,x,0,g,train", "b.wav,y,1,g,val", "c.wav,x,0,h,test", "d.wav,z,-1,h,unknown"]
 
 
-def divided(folder: Path, rows: list[str], classes: list[str]) -> list[str]:
-    """Read both files; return the known classes."""
+def with_pandas(splits: Path, labels: Path) -> Divided:
+    table, known = read_divided(splits, labels, NEEDED)
+    own = (table[table["split"] == name] for name in NEEDED)
+    return [(clips["clip_id"].tolist(), clips["target"].tolist()) for clips in own], known
+
+
+def without_pandas(splits: Path, labels: Path) -> Divided:
+    found, known = read_split_clips(splits, labels, NEEDED)
+    return [(clips.clip_ids, clips.targets.tolist()) for clips in found], known
+
+
+def divided(read: Read, folder: Path, rows: list[str], classes: list[str]) -> Divided:
+    """Read both files; return the clips and targets of each split, and the known classes."""
     splits, labels = folder / "splits.csv", folder / "labels.json"
     splits.write_text("\n".join([",".join(SPLIT_COLUMNS), *rows, ""]), encoding="utf-8")
     labels.write_text(json.dumps({"classes": classes}), encoding="utf-8")
-    table, known = read_divided(splits, labels, ("train", "val"))
-    assert len(table) == len(rows)
-    return known
+    found: Divided = read(splits, labels)
+    return found
 
 
-def test_a_split_and_its_labels_are_read_together(tmp_path: Path) -> None:
-    assert divided(tmp_path, GOOD_ROWS, ["x", "y", "z"]) == ["x", "y"]
+@pytest.mark.parametrize("read", [with_pandas, without_pandas])
+def test_a_split_and_its_labels_are_read_together(read: Read, tmp_path: Path) -> None:
+    found = divided(read, tmp_path, [*GOOD_ROWS, "f.wav,y,1,g,train"], ["x", "y", "z"])
+    assert found == ([(["a.wav", "f.wav"], [0, 1]), (["b.wav"], [1])], ["x", "y"])
 
 
+@pytest.mark.parametrize("read", [with_pandas, without_pandas])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file or directory"),
+        (b"", "(No columns to parse from file|it is empty)"),
+        (b"\xff\xfe", "'utf-8' codec can't decode"),
+        (b"clip_id,label,target,group,split\na,b,one,c,train\n", ".*'one'"),
+        (
+            b"clip_id,label,target,group,split\na,b," + b"9" * 30 + b",c,train\n",
+            ".*too (large|big)",
+        ),
+    ],
+)
+def test_a_split_that_is_no_table_is_told(
+    read: Read, content: bytes | None, reason: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "splits.csv").write_bytes(content)
+    (tmp_path / "labels.json").write_text('{"classes": ["b"]}')
+    with pytest.raises(InputError, match=rf"splits\.csv: cannot be used \({reason}.*\): run `dvc"):
+        read(tmp_path / "splits.csv", tmp_path / "labels.json")
+
+
+@pytest.mark.parametrize("read", [with_pandas, without_pandas])
 @pytest.mark.parametrize(
     ("rows", "classes", "reasons"),
     [
@@ -154,10 +193,10 @@ def test_a_split_and_its_labels_are_read_together(tmp_path: Path) -> None:
     ],
 )
 def test_a_split_that_was_altered_is_told_with_all_reasons(
-    tmp_path: Path, rows: list[str], classes: list[str], reasons: list[str]
+    read: Read, tmp_path: Path, rows: list[str], classes: list[str], reasons: list[str]
 ) -> None:
     with pytest.raises(InputError) as caught:
-        divided(tmp_path, rows, classes)
+        divided(read, tmp_path, rows, classes)
     assert caught.value.problems == [
         f"{tmp_path / 'splits.csv'}: cannot be used "
         f"({reason.format(labels=tmp_path / 'labels.json')}): run `dvc repro`, which makes it anew"

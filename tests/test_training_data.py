@@ -1,13 +1,13 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from shard_files import write_shard
 
+from timbre.clips import SplitClips
 from timbre.problems import InputError
 from timbre.shards import ShardIndex, shard_name
 from timbre.streaming import BESIDES, LEAST_BUFFER, StreamedDataset
@@ -36,9 +36,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(folder: Path, n_windows: float, team: Team = ALONE) -> TrainingData:
     """Open both splits with memory for so many windows."""
     names = [f"{number:04d}" for number in range(N_TRAIN + N_VAL)]
-    split = ["train"] * N_TRAIN + ["val"] * N_VAL
-    table = pd.DataFrame({"clip_id": names, "target": 0, "split": split})
-    return open_splits(table, folder, n_windows * WINDOW / 1e9, BATCH_SIZE, CPU, team)
+    train, val = (
+        SplitClips(own, np.zeros(len(own), np.int64)) for own in (names[:N_TRAIN], names[N_TRAIN:])
+    )
+    return open_splits(train, val, folder, n_windows * WINDOW / 1e9, BATCH_SIZE, CPU, team)
 
 
 def streamed(data: TrainingData) -> tuple[bool, bool]:

@@ -149,7 +149,7 @@ def read_clip_table(path: Path) -> ClipTable:
     try:
         reader = _Reader()
         with path.open(encoding="utf-8", newline="") as file:
-            for cells in _parts(csv.reader(file, strict=True), path):
+            for cells in parts(csv.reader(file, strict=True), path, CLIP_COLUMNS):
                 reader.add(cells)
     except (OSError, ValueError, OverflowError, csv.Error) as error:
         raise InputError(unusable(path, error)) from None
@@ -173,17 +173,20 @@ def write_split_table(clips: Clips, splits: NDArray[np.str_], path: Path) -> Non
         writer.writerows(rows)
 
 
-def _parts(rows: Iterator[list[str]], path: Path) -> Iterator[dict[str, Cells]]:
-    """Yield the columns of some rows at a time."""
+def parts(
+    rows: Iterator[list[str]], path: Path, columns: Iterable[str]
+) -> Iterator[dict[str, Cells]]:
+    """Yield the columns of some rows at a time. Raises InputError, ValueError for other columns."""
+    expected = list(columns)
     header = next(rows, None)
     if header is None:
         raise ValueError("it is empty")
-    if header != list(CLIP_COLUMNS):
-        raise InputError(f"{path}: columns {header}, expected {list(CLIP_COLUMNS)}")
+    if header != expected:
+        raise InputError(f"{path}: columns {header}, expected {expected}")
     while part := list(islice(rows, ROWS)):
-        if {*map(len, part)} != {len(header)}:
-            raise ValueError(f"not all rows have {len(header)} cells")
-        yield dict(zip(header, zip(*part, strict=True), strict=True))
+        if {*map(len, part)} != {len(expected)}:
+            raise ValueError(f"not all rows have {len(expected)} cells")
+        yield dict(zip(expected, zip(*part, strict=True), strict=True))
 
 
 def _rises(texts: list[str]) -> bool:

@@ -89,10 +89,9 @@ class SpectrogramDataset:
         if isinstance(self.log_mel, torch.Tensor):
             # Three times quicker than log_mel[indices].
             return self.log_mel.index_select(0, indices)
-        batch = np.empty((len(indices), 1, *self.table.shape), np.float16)
-        memory, size = batch.data.cast("B"), batch[:1].nbytes
-        for place, index in enumerate(indices.tolist()):
-            memory[place * size : (place + 1) * size] = self.log_mel[index]  # quicker than np.stack
+        # A twentieth quicker than copying into an array, window by window.
+        memory = bytearray().join(map(self.log_mel.__getitem__, indices.tolist()))
+        batch = np.frombuffer(memory, np.float16).reshape(len(indices), 1, *self.table.shape)
         return torch.from_numpy(batch)
 
 

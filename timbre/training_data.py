@@ -4,9 +4,9 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
 import torch
 
+from timbre.clips import SplitClips
 from timbre.dataset import Integers, SpectrogramDataset, WindowTable, find_windows, load_dataset
 from timbre.device import room_told
 from timbre.problems import InputError
@@ -32,7 +32,8 @@ class TrainingData(NamedTuple):
 
 
 def open_splits(
-    splits: pd.DataFrame,
+    learned: SplitClips,
+    measured: SplitClips,
     spectrograms: Path,
     memory_gb: float,
     batch_size: int,
@@ -45,7 +46,9 @@ def open_splits(
     whole splits: else their orders would differ. Raises InputError if the memory is too small even
     for that, or if a clip has no spectrogram.
     """
-    train, val = (_find(splits, name, spectrograms) for name in ("train", "val"))
+    train, val = (
+        Found(find_windows(spectrograms, own.clip_ids), own.targets) for own in (learned, measured)
+    )
     sizes = train.table.n_bytes(), val.table.n_bytes()
     window = sizes[0] // max(len(train.table), 1)
     room, besides = round(min(memory_gb * 1e9, 2**62)), (BESIDES + batch_size + 1) * window
@@ -60,11 +63,11 @@ def open_splits(
     def opened(found: Found) -> SpectrogramDataset:
         return _load(found, "val", sum(sizes), device) if val_fits else stream_dataset(*found)
 
-    learned: SpectrogramDataset = (
+    own: SpectrogramDataset = (
         _load(train, "train", sizes[0], device) if train_fits else stream_dataset(*train, buffer)
     )
     part = opened(val._replace(table=val.table.of(team.part(len(val.table)))))
-    return TrainingData(learned, opened(val) if team.leads and team.size > 1 else part, part)
+    return TrainingData(own, opened(val) if team.leads and team.size > 1 else part, part)
 
 
 def what_fits(train: int, val: int, room: int, least: int) -> tuple[bool, bool]:
@@ -76,11 +79,6 @@ def what_fits(train: int, val: int, room: int, least: int) -> tuple[bool, bool]:
     if train <= room:
         return True, train + val <= room
     return False, val <= room / MOST_FOR_VAL and val + least <= room
-
-
-def _find(splits: pd.DataFrame, name: str, spectrograms: Path) -> Found:
-    own = splits[splits["split"] == name]
-    return Found(find_windows(spectrograms, own["clip_id"].tolist()), own["target"].to_numpy())
 
 
 def _load(found: Found, name: str, enough: int, device: torch.device) -> SpectrogramDataset:
