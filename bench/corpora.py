@@ -1,7 +1,7 @@
 """Corpora to measure on, made from the shared recordings: as many clips as wanted, all different.
 
 The same arguments give the same bytes. Other clips are the same recordings at another loudness, so
-that no cache by content can help.
+that no cache by content can help, and at another speed where they must not be found to be copies.
 """
 
 import csv
@@ -19,6 +19,7 @@ import soxr
 from bench.machine import n_cores
 
 REPOSITORY = Path(__file__).parents[1]
+SPEED = 1.06  # from one copy to the next: fingerprints take them for other sounds
 QUIETEST = 0.25  # factor of the quietest copy: its sound is still well above 16 bits' noise
 # The digits are short, and recorded at 8 kHz.
 DIGITS = {
@@ -48,10 +49,12 @@ def recordings() -> Path:
     return folder
 
 
-def reciter_wavs(folder: Path, n_clips: int, sample_rate: int) -> list[Path]:
-    """Make WAV clips of 6 s, 16 bits mono; return their paths."""
+def reciter_wavs(
+    folder: Path, n_clips: int, sample_rate: int, *, no_copies: bool = False
+) -> list[Path]:
+    """Make WAV clips of 6 s, or about that without copies, 16 bits mono; return their paths."""
     sources = sorted((recordings() / "reciters" / "Dataset").glob("*/*.ogg"))
-    return make_corpus(folder, sources, n_clips, sample_rate)
+    return make_corpus(folder, sources, n_clips, sample_rate, no_copies=no_copies)
 
 
 def digit_wavs(folder: Path, n_clips: int) -> list[Path]:
@@ -61,11 +64,17 @@ def digit_wavs(folder: Path, n_clips: int) -> list[Path]:
 
 
 def make_corpus(
-    folder: Path, sources: Sequence[Path], n_clips: int, sample_rate: int
+    folder: Path,
+    sources: Sequence[Path],
+    n_clips: int,
+    sample_rate: int,
+    *,
+    no_copies: bool = False,
 ) -> list[Path]:
     """Write `n_clips` clips below `folder/clips`, and filespaths.csv; return the clips' paths.
 
-    Clip `i` is source `i % n_sources`; later rounds are quieter.
+    Clip `i` is source `i % n_sources`; later rounds are quieter, without copies also quicker and
+    slower in turn.
     """
     # Of more sources than clips every so many: all classes are there.
     sources = sources[:: max(1, len(sources) // n_clips)][:n_clips]
@@ -75,7 +84,7 @@ def make_corpus(
     labels = [label_of(sources[i % n_sources]) for i in range(n_clips)]
     for parent in {(folder / name).parent for name in names}:
         parent.mkdir(parents=True, exist_ok=True)
-    work = partial(_write_copies, folder, names, n_sources, sample_rate)
+    work = partial(_write_copies, folder, names, n_sources, sample_rate, no_copies)
     with ProcessPoolExecutor(n_cores()) as pool:
         list(pool.map(work, range(n_sources), sources, chunksize=16))
     with (folder / "filespaths.csv").open("w", encoding="utf-8", newline="") as file:
@@ -95,14 +104,28 @@ def change_clip(path: Path, loudness: float) -> None:
 
 
 def _write_copies(
-    folder: Path, names: list[str], n_sources: int, sample_rate: int, number: int, source: Path
+    folder: Path,
+    names: list[str],
+    n_sources: int,
+    sample_rate: int,
+    no_copies: bool,
+    number: int,
+    source: Path,
 ) -> None:
     samples = _read(source, sample_rate)
     own = names[number::n_sources]
-    for name, loudness in zip(own, np.linspace(1, QUIETEST, len(own)), strict=True):
-        soundfile.write(
-            folder / name, samples * np.float32(loudness), sample_rate, subtype="PCM_16"
-        )
+    for place, (name, loudness) in enumerate(
+        zip(own, np.linspace(1, QUIETEST, len(own)), strict=True)
+    ):
+        turned = _at_speed(samples, place) if no_copies else samples
+        soundfile.write(folder / name, turned * np.float32(loudness), sample_rate, subtype="PCM_16")
+
+
+def _at_speed(samples: Samples, place: int) -> Samples:
+    """Return the copy of this number: as it is, quicker, slower, quicker still and so on."""
+    steps = (place + 1) // 2 * (1 if place % 2 else -1)
+    turned: Samples = soxr.resample(samples, SPEED**steps, 1.0)
+    return turned
 
 
 def _read(source: Path, sample_rate: int) -> Samples:

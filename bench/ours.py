@@ -135,6 +135,7 @@ def training(
     from timbre.device import choose_precision
     from timbre.params import read_section
     from timbre.team import ALONE
+    from timbre.training_data import TrainingData
     from timbre.training_settings import Train
 
     settings = read_section("train", Train, folder / "params.yaml")
@@ -142,7 +143,8 @@ def training(
     network = default_network(folder, train, seed)
     n_classes = int(train.targets.max()) + 1
     changes = default_augmentation(folder)
-    run = plan(settings, network, n_classes, train, val, ALONE, precision, changes)
+    data = TrainingData(train, val, val)
+    run = plan(settings, network, n_classes, data, ALONE, precision, changes)
     return replace(run, ramp_epochs=0)  # as most epochs are, not as the easy first ones
 
 
