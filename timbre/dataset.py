@@ -82,15 +82,22 @@ class SpectrogramDataset:
         self, order: torch.Tensor, parts: Sequence[slice]
     ) -> Generator[torch.Tensor, None, None]:
         """Iterate over the windows in each of `parts` of an order, as `read` returns them."""
-        return (self.read(order[part]) for part in parts)
+        if isinstance(self.log_mel, torch.Tensor):
+            return (self.read(order[part]) for part in parts)
+        places = order.numpy()  # parts of a tensor take a tenth of a batch's time
+        mapped = self.log_mel
+        return (self._joined(mapped, places[part].tolist()) for part in parts)
 
     def read(self, indices: torch.Tensor) -> torch.Tensor:
         """Return copies of n windows, `(n, 1, n_mels, n_frames)`, in the order of the indices."""
         if isinstance(self.log_mel, torch.Tensor):
             # Three times quicker than log_mel[indices].
             return self.log_mel.index_select(0, indices)
+        return self._joined(self.log_mel, indices.tolist())
+
+    def _joined(self, mapped: list[memoryview], indices: list[int]) -> torch.Tensor:
         # A twentieth quicker than copying into an array, window by window.
-        memory = bytearray().join(map(self.log_mel.__getitem__, indices.tolist()))
+        memory = bytearray().join(map(mapped.__getitem__, indices))
         batch = np.frombuffer(memory, np.float16).reshape(len(indices), 1, *self.table.shape)
         return torch.from_numpy(batch)
 
