@@ -47,7 +47,7 @@ def task(folder: Path, clips: list[Source], name: str = "shard-0000.h5") -> Shar
 def fill(root: Path, one: ShardTask, kept: Windowing = FIRST) -> tuple[int, int, list[str]]:
     result = fill_shard(one, root, ATTRIBUTES, FRONT_END, RATE, kept)
     assert not result.unusable
-    return result.n_computed, result.n_copied, result.problems
+    return result.n_computed, result.n_copied, list(map(str, result.unread))
 
 
 def reusing(one: ShardTask, *old: ShardTask) -> ShardTask:
@@ -207,7 +207,7 @@ def test_unusable_clips_are_all_named_and_the_shard_is_that_of_the_others(tmp_pa
         clips[n] = clips[n]._replace(sha256=hashlib.sha256(content).hexdigest())
     one = task(tmp_path, clips)
     result = fill_shard(one, tmp_path, ATTRIBUTES, FRONT_END, RATE, FIRST)
-    assert (result.n_computed, result.n_copied, result.problems) == (3, 0, [])
+    assert (result.n_computed, result.n_copied, result.unread) == (3, 0, [])
     assert [(clip.clip_id, clip.path) for clip in result.unusable] == [
         ("1.wav",) * 2,
         ("3.wav",) * 2,
@@ -224,7 +224,7 @@ def test_a_clip_that_ends_its_process_is_left_out_unread_with_the_reason(tmp_pat
     one = without_clip(task(tmp_path, clips), "1.wav", "crashes its decoder (SIGSEGV)")
     result = fill_shard(one, tmp_path, ATTRIBUTES, FRONT_END, RATE, FIRST)
     assert result.unusable == [("1.wav", "1.wav", "crashes its decoder (SIGSEGV)")]
-    assert (result.n_computed, result.problems) == (2, [])
+    assert (result.n_computed, result.unread) == (2, [])
     assert one.target.read_bytes() == others.target.read_bytes()
 
 
@@ -236,7 +236,7 @@ def test_a_clip_that_takes_more_memory_than_there_is_is_named_and_never_left_out
 
     one = task(tmp_path, sources(tmp_path, 1))
     result = fill_shard(one, tmp_path, ATTRIBUTES, greedy, RATE, FIRST)
-    assert result.problems == [f"{tmp_path}/0.wav: takes more memory than there is"]
+    assert list(map(str, result.unread)) == [f"{tmp_path}/0.wav: takes more memory than there is"]
     assert (result.unusable, result.n_computed) == ([], 0)
     assert not one.target.exists()
 
