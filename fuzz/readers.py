@@ -19,7 +19,7 @@ import yaml
 from stages.extract_spectrograms import Extract
 from timbre.audio_header import HeaderError, read_header
 from timbre.clip_table import read_clip_table
-from timbre.clips import read_clips, read_divided
+from timbre.clips import read_clips, read_divided, read_split_clips
 from timbre.columns import CLIP_COLUMNS, SPLIT_COLUMNS
 from timbre.copy_table import read_copies
 from timbre.model_file import KEY, ModelCard, load_model, save_model
@@ -76,8 +76,9 @@ def tables_of_stages(path: Path, data: bytes) -> None:
         with suppress(InputError):
             read(path)
     for splits, classes in ((path, labels), (path.with_name("splits.csv"), path)):
-        with suppress(InputError):
-            read_divided(splits, classes, ("train",))
+        for read_both in (read_divided, read_split_clips):
+            with suppress(InputError):
+                read_both(splits, classes, ("train",))
 
 
 def params(path: Path, data: bytes) -> None:
