@@ -204,7 +204,7 @@ def swap(old: str, new: str) -> Callable[[str], str]:
 
 
 ALTERED: dict[str, tuple[str, str, Callable[[str], str], str]] = {
-    "no splits": ("data/splits.csv", "train_cnn", lambda _: "", "No columns"),
+    "no splits": ("data/splits.csv", "train_cnn", lambda _: "", "it is empty"),
     "splits without rows": (
         "data/splits.csv",
         "train_cnn",

@@ -36,6 +36,7 @@ POSIX_ONLY = {
 POSIX_MODULES = {"fcntl", "resource", "pwd", "grp", "termios", "pty", "tty", "posix", "syslog"}
 # Where one is used all the same, and what is asked before.
 GUARDED = {
+    ("atomic.py", "uname"): "hasattr in the same line",
     ("parent.py", "getpgid"): "end_with_dvc starts its thread only where os has it",
     ("parent.py", "getpgrp"): "the same",
     ("worker_process.py", "setitimer"): "hasattr in the line above",
