@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from bench import voice
+from bench import report, voice
 from bench.corpora import NoRecordingsError, recordings
 from bench.voice import TASKS, Run
 from bench.workshop import REPOSITORY, Changes, Pipeline, change_params, params
@@ -91,21 +91,16 @@ def run_variants(
 
 def keep(name: str, run: Run) -> None:
     """Put a run beside those of other variants, folds and seeds; write the page anew."""
-    results = read_results()
+    results = voice.read_results(RESULTS)
     others = [old for old in results.get(name, []) if _place(old) != _place(run)]
     results[name] = sorted([*others, run], key=_place)
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    page = f"{before}{BEGIN}\n\n{table(results, defaults())}\n\n{END}{rest.split(END)[1]}"
-    PAGE.write_text(page, encoding="utf-8")
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 
-def read_results() -> dict[str, list[Run]]:
-    """Return the runs of each variant that has any."""
-    if not RESULTS.is_file():
-        return {}
-    results: dict[str, list[Run]] = json.loads(RESULTS.read_text(encoding="utf-8"))
-    return results
+def with_table(page: str, results: dict[str, list[Run]]) -> str:
+    """Return the page with the table between its two markers."""
+    return report.between(page, BEGIN, END, table(results, defaults()))
 
 
 def defaults() -> list[Run]:

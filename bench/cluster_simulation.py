@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from bench import report
 from bench.workshop import REPOSITORY
 
 RESULTS = REPOSITORY / "bench" / "cluster.json"
@@ -125,10 +126,8 @@ def told(measured: Measured, way: str) -> str:
 
 def with_tables(page: str, measured: Mapping[str, Measured]) -> str:
     """Return the page with the tables between its two markers."""
-    before, rest = page.split(BEGIN)
-    _, after = rest.split(END)
-    own = [tables(measured[way], way) for way in (WORKERS, CLIENT)]
-    return "\n\n".join([before + BEGIN, *own, END + after])
+    own = (tables(measured[way], way) for way in (WORKERS, CLIENT))
+    return report.between(page, BEGIN, END, "\n\n".join(own))
 
 
 def read() -> dict[str, Measured]:

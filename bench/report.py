@@ -83,6 +83,13 @@ def markdown_table(document: Document) -> str:
     return "\n\n".join([*told, "\n".join(lines)])
 
 
+def between(page: str, begin: str, end: str, content: str) -> str:
+    """Return the page with `content` between its two markers."""
+    before, rest = page.split(begin)
+    _, after = rest.split(end)
+    return f"{before}{begin}\n\n{content}\n\n{end}{after}"
+
+
 def with_table(page: str, document: Document) -> str:
     """Return the page with the results between its two markers."""
     before, rest = page.split(BEGIN)

@@ -24,6 +24,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from bench import report
 from bench.corpora import DIGITS, NoRecordingsError, recordings
 from bench.workshop import REPOSITORY, Changes, Pipeline, change_params
 
@@ -230,20 +231,18 @@ def keep(name: str, runs: list[Run]) -> None:
     PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 
-def read_results() -> dict[str, list[Run]]:
-    """Return the runs of each task that has any."""
-    if not RESULTS.is_file():
+def read_results(path: Path = RESULTS) -> dict[str, list[Run]]:
+    """Return the runs of each task, or variant, that has any."""
+    if not path.is_file():
         return {}
-    results: dict[str, list[Run]] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    results: dict[str, list[Run]] = json.loads(path.read_text(encoding="utf-8"))
     return results
 
 
 def with_tables(page: str, results: dict[str, list[Run]]) -> str:
     """Return the page with all tables between its two markers."""
-    before, rest = page.split(BEGIN)
-    _, after = rest.split(END)
-    tables = [_titled(name, runs) for name, runs in results.items()]
-    return "\n\n".join([before + BEGIN, *tables, END + after])
+    tables = (_titled(name, runs) for name, runs in results.items())
+    return report.between(page, BEGIN, END, "\n\n".join(tables))
 
 
 def _titled(key: str, runs: list[Run]) -> str:

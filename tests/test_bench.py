@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import (
+    ablation,
     cost,
     coverage,
     export,
@@ -318,6 +319,8 @@ def test_a_quick_run_goes_through_all_stages_up_to_training(
 def test_the_page_of_results_is_that_of_the_committed_runs() -> None:
     page = voice.PAGE.read_text(encoding="utf-8")
     assert voice.with_tables(page, voice.read_results()) == page
+    page = ablation.PAGE.read_text(encoding="utf-8")
+    assert ablation.with_table(page, voice.read_results(ablation.RESULTS)) == page
 
 
 def test_the_page_of_exports_is_that_of_the_committed_run() -> None:
