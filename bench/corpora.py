@@ -30,6 +30,7 @@ DIGITS = {
     "n_mels": 64,
 }
 CLIPS_A_GROUP, LEAST_GROUPS = 40, 8
+SUBTYPES = {".wav": "PCM_16", ".ogg": "VORBIS"}
 
 Samples = npt.NDArray[np.float32]
 
@@ -57,6 +58,12 @@ def reciter_wavs(
     return make_corpus(folder, sources, n_clips, sample_rate, no_copies=no_copies)
 
 
+def reciter_oggs(folder: Path, n_clips: int) -> list[Path]:
+    """Make Ogg Vorbis clips of 6 s at 16 kHz, as the recordings are; return their paths."""
+    sources = sorted((recordings() / "reciters" / "Dataset").glob("*/*.ogg"))
+    return make_corpus(folder, sources, n_clips, 16_000, suffix=".ogg")
+
+
 def digit_wavs(folder: Path, n_clips: int) -> list[Path]:
     """Make WAV clips of 0.14-2.3 s, 8 kHz, 16 bits mono, 7 kB each; return their paths."""
     sources = sorted((recordings() / "fsdd" / "recordings").glob("*.wav"))
@@ -70,6 +77,7 @@ def make_corpus(
     sample_rate: int,
     *,
     no_copies: bool = False,
+    suffix: str = ".wav",
 ) -> list[Path]:
     """Write `n_clips` clips below `folder/clips`, and filespaths.csv; return the clips' paths.
 
@@ -80,7 +88,7 @@ def make_corpus(
     sources = sources[:: max(1, len(sources) // n_clips)][:n_clips]
     n_sources = len(sources)
     n_groups = max(LEAST_GROUPS, n_clips // CLIPS_A_GROUP)
-    names = [f"clips/{i % n_sources % 256:02x}/{i:06d}.wav" for i in range(n_clips)]
+    names = [f"clips/{i % n_sources % 256:02x}/{i:06d}{suffix}" for i in range(n_clips)]
     labels = [label_of(sources[i % n_sources]) for i in range(n_clips)]
     for parent in {(folder / name).parent for name in names}:
         parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +108,7 @@ def make_corpus(
 def change_clip(path: Path, loudness: float) -> None:
     """Write a clip anew at another loudness."""
     samples, sample_rate = soundfile.read(path, dtype="float32")
-    soundfile.write(path, samples * np.float32(loudness), sample_rate, subtype="PCM_16")
+    _write(path, samples * np.float32(loudness), sample_rate)
 
 
 def _write_copies(
@@ -118,7 +126,11 @@ def _write_copies(
         zip(own, np.linspace(1, QUIETEST, len(own)), strict=True)
     ):
         turned = _at_speed(samples, place) if no_copies else samples
-        soundfile.write(folder / name, turned * np.float32(loudness), sample_rate, subtype="PCM_16")
+        _write(folder / name, turned * np.float32(loudness), sample_rate)
+
+
+def _write(path: Path, samples: Samples, sample_rate: int) -> None:
+    soundfile.write(path, samples, sample_rate, subtype=SUBTYPES[path.suffix])
 
 
 def _at_speed(samples: Samples, place: int) -> Samples:

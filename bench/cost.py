@@ -5,15 +5,14 @@ about 6 s, of which 5 are a window. Were they copies, more clips would each have
 stage's cost is taken for a + b n, with n clips, test clips, or windows.
 """
 
-import csv
 import shutil
 import statistics
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from pathlib import Path
 
 from bench.corpora import reciter_wavs
 from bench.counted import Cost, run_counted
+from bench.enlarged import with_more_rows
 from bench.figures import Figure, value_figure
 from bench.workshop import Changes, Pipeline, Workshop, change_params, needed_by, stage_environment
 
@@ -126,32 +125,12 @@ def measure(workshop: Workshop, n_clips: int) -> Costs:
             costs |= training(pipeline, n_rounds)
         elif stage == "split":
             pipeline.run(stage)
-            costs[stage] = repeated(with_more_rows(pipeline, folder / "rows"), stage, n_rounds)
+            larger = with_more_rows(pipeline, folder / "rows", SETTINGS, ROWS_A_CLIP)
+            costs[stage] = repeated(larger, stage, n_rounds)
         else:
             costs[stage] = repeated(pipeline, stage, n_rounds)
     shutil.rmtree(folder)
     return costs
-
-
-def with_more_rows(pipeline: Pipeline, folder: Path) -> Pipeline:
-    """Return a pipeline in another folder on a table of ROWS_A_CLIP times as many clips."""
-    larger = Pipeline.make(folder, pipeline.root, SETTINGS)
-    for name in ("copies.csv", "quarantine.csv"):
-        shutil.copyfile(pipeline.folder / "data" / name, folder / "data" / name)
-    with (pipeline.folder / "data" / "clips.csv").open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    places = [header.index(name) for name in ("clip_id", "group", "sha256")]
-    with (folder / "data" / "clips.csv").open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(header)
-        for number in range(1, ROWS_A_CLIP):  # names that sort before the clips' own
-            for row in rows:
-                cells = dict(
-                    zip(places, (f"{number:02d}/{row[place]}" for place in places), strict=True)
-                )
-                table.writerow([cells.get(place, cell) for place, cell in enumerate(row)])
-        table.writerows(rows)
-    return larger
 
 
 def training(pipeline: Pipeline, n_rounds: int) -> Costs:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from bench.corpora import change_clip, reciter_wavs
+from bench.corpora import change_clip, reciter_oggs, reciter_wavs
 from bench.figures import Figure, ratio_figure, value_figure
 from bench.pairs import Side, compare
 from bench.repository import Repository, make_clone
@@ -18,9 +18,18 @@ SHARDS = Path("data/spectrograms")
 
 
 def incremental(workshop: Workshop) -> list[Figure]:
-    """Compare a full run of the stage with one after one clip has changed."""
-    folder = workshop.new_folder("incremental")
-    paths = reciter_wavs(folder / "corpus", workshop.size(10_000, 100), 22_050)
+    """Compare a full run of the stage with one after one clip has changed, for two kinds."""
+    n_clips = workshop.size(10_000, 100)
+    folder = workshop.new_folder("incremental-wav")
+    wavs = reciter_wavs(folder / "corpus", n_clips, 22_050)
+    figures = one_changed_clip(folder, wavs, "WAV, 22050 Hz", workshop.pairs(3))
+    folder = workshop.new_folder("incremental-ogg")
+    oggs = reciter_oggs(folder / "corpus", n_clips)
+    return figures + one_changed_clip(folder, oggs, "Ogg Vorbis, 16000 Hz", workshop.pairs(3))
+
+
+def one_changed_clip(folder: Path, paths: list[Path], kind: str, n_pairs: int) -> list[Figure]:
+    """Measure on a corpus, and count the shards that get other bytes."""
     repository = make_clone(folder, folder / "corpus", {})
     repository.run("dvc", "repro", "extract_spectrograms")
     pipeline = Pipeline(repository.folder, (folder / "corpus").resolve())
@@ -36,8 +45,8 @@ def incremental(workshop: Workshop) -> list[Figure]:
         return seconds
 
     full = partial(without_record, repository, partial(run_stage, repository, pipeline))
-    found = compare(Side(full), Side(one_changed), workshop.pairs(3))
-    name = f"extract_spectrograms, 1 of {len(paths)} clips changed"
+    found = compare(Side(full), Side(one_changed), n_pairs)
+    name = f"extract_spectrograms, 1 of {len(paths)} clips changed, {kind}"
     title = f"{name}: shards with other bytes"
     return [
         ratio_figure(name, "all clips computed", found, unit="s", target=LEAST_RATIO),
