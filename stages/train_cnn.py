@@ -71,12 +71,12 @@ def main(
     device = choose_device(params.device)
     n = count_processes(params.processes, params.batch_size, device, compiled=params.compile)
     files = Files(spectrograms, splits, labels, model, metrics, curves_csv, curves_png)
-    if n > 1 and not is_rank():
+    if is_rank():
+        train_network(params, join_team(device), files)
+    elif n > 1:
         start_processes(n, "stages.train_cnn", files)
     else:
-        train_network(
-            params, join_team(device) if is_rank() else Team(device=spread(device)), files
-        )
+        train_network(params, Team(device=spread(device)), files)
 
 
 def train_network(params: Train, team: Team, files: Files) -> None:
@@ -109,7 +109,8 @@ def train_network(params: Train, team: Team, files: Files) -> None:
         team.leave()
         if not team.leads:
             return
-        curves.write_csv(training.epochs, files.curves_csv)  # again: see `fit`
+        # Again: one that goes on after its last epoch shows none, and DVC has deleted the file.
+        curves.write_csv(training.epochs, files.curves_csv)
         draw_curves(training, files.curves_png)
         network.load_state_dict(training.best_weights)
         temperature, rejection = measure_confidence(network, data.train, data.val, size)
@@ -126,7 +127,7 @@ def train_network(params: Train, team: Team, files: Files) -> None:
 
 
 def fit(training: Training, fingerprint: str, files: Files) -> None:
-    """Train, showing each epoch; a run that is killed may end before its last one is shown."""
+    """Train, and show each epoch as it ends."""
     drawn = time.monotonic()
 
     def show_epoch() -> None:

@@ -94,6 +94,17 @@ def test_a_stage_ends_when_the_dvc_that_runs_it_is_killed() -> None:
 
 
 @needs_proc
+def test_a_stage_that_does_not_heed_the_signal_ends_all_the_same() -> None:
+    deaf = "from timbre import parent; import signal, time; parent.GRACE = 0.5; "
+    deaf += "signal.signal(signal.SIGTERM, lambda *_: None); parent.end_with_dvc(); time.sleep(600)"
+    dvc = start([sys.executable, "-c", DVC, deaf], DVC_STAGE="train_cnn")
+    (stage,) = numbers(dvc, 1)
+    dvc.kill()
+    assert ends(stage)
+    dvc.communicate()
+
+
+@needs_proc
 def test_a_stage_ends_when_its_dvc_is_killed_and_the_shell_between_them_lives() -> None:
     # With a command after it no shell becomes the stage, as dash never does.
     code = f"import subprocess; subprocess.run(['sh', '-c', {SHELL_LINE!r}])"
@@ -198,9 +209,11 @@ def test_orphans_are_asked_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([False, True])
     monkeypatch.setattr(parent, "LOOK_EVERY", 0)
     monkeypatch.setattr(parent, "_are_gone", lambda *_: next(answers))
+    monkeypatch.setattr(parent, "GRACE", 0)
     monkeypatch.setattr("os.kill", lambda pid, number: seen.append((pid, number)))
+    monkeypatch.setattr("os._exit", lambda code: seen.append((0, code)))
     parent._wait_for_dvc()
-    assert seen == [(os.getpid(), signal.SIGTERM)]
+    assert seen == [(os.getpid(), signal.SIGTERM), (0, 143)]
 
 
 def test_a_worker_leaves_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

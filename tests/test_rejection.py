@@ -55,6 +55,17 @@ def test_means_and_centre_are_those_of_the_training_clips() -> None:
     np.testing.assert_allclose(found.centre, train.embeddings.mean(axis=0), atol=1e-6)
 
 
+def test_landmarks_do_not_depend_on_how_many_clips_are_taken_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train, targets = corpus(200, 1)
+    whole = find_landmarks(train.embeddings, targets, N_CLASSES)
+    monkeypatch.setattr("timbre.rejection.CLIPS_AT_A_TIME", 7)
+    parted = find_landmarks(train.embeddings, targets, N_CLASSES)
+    for name in ("means", "within", "centre", "overall"):
+        np.testing.assert_allclose(getattr(parted, name), getattr(whole, name), rtol=1e-5)
+
+
 def test_the_distance_is_by_the_inverse_of_the_tied_covariance() -> None:
     train, targets = corpus(200, 1)
     new, _ = corpus(50, 2)

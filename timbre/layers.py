@@ -33,7 +33,7 @@ class Network(nn.Module):
     """From log-mels `(batch, 1, n_mels, n_frames)` in dB to an embedding, and from it to logits."""
 
     normalise: BandNormalisation
-    output: nn.Module
+    output: nn.Linear
 
     def embed(self, log_mel: torch.Tensor) -> torch.Tensor:
         """Return what the output layer sees, `(batch, n_features)`."""

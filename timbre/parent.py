@@ -13,6 +13,7 @@ import time
 
 STAGE = "DVC_STAGE"  # the variable in which DVC names the stage that it runs
 LOOK_EVERY = 0.25  # seconds; DVC needs more to start a stage again
+GRACE = 10.0  # seconds in which an orphaned stage may put its things away
 
 
 def end_with_dvc() -> None:
@@ -36,6 +37,9 @@ def _wait_for_dvc() -> None:
     while not _are_gone(first, _runners()):
         time.sleep(LOOK_EVERY)
     os.kill(os.getpid(), signal.SIGTERM)
+    # An exception that is raised inside a callback is lost, and the stage goes on.
+    time.sleep(GRACE)
+    os._exit(128 + signal.SIGTERM)
 
 
 def _runners() -> list[tuple[int, int]]:

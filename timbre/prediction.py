@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from timbre.answers import Answers, Floats, Integers
-from timbre.dataset import SpectrogramDataset, batches
+from timbre.answers import Answers
+from timbre.dataset import SpectrogramDataset, batch_slices, batches
 from timbre.layers import Network
 
 
@@ -20,25 +20,17 @@ def ask(network: Network, dataset: SpectrogramDataset, batch_size: int) -> Answe
     device = next(network.parameters()).device
     network.eval()
     order = dataset.reading_order()
-    logits, embeddings = [], []
+    places, n = order.cpu().numpy(), len(dataset)
+    logits = np.empty((n, network.output.out_features))
+    embeddings = np.empty((n, network.output.in_features), np.float32)
     with (
         torch.inference_mode(),
         tqdm(total=len(dataset), unit="window", disable=None) as bar,
         closing(batches(dataset, batch_size, order)) as windows,
     ):
-        for log_mel, _ in windows:
-            embedding = network.embed(log_mel.to(device, torch.float32))
-            # To the CPU first: Apple's GPU has no float64.
-            logits.append(network.output(embedding).cpu().double().numpy())
-            embeddings.append(embedding.cpu().numpy())
+        for part, (log_mel, _) in zip(batch_slices(n, batch_size), windows, strict=True):
+            own, embedding = places[part], network.embed(log_mel.to(device, torch.float32))
+            logits[own] = network.output(embedding).cpu().numpy()
+            embeddings[own] = embedding.cpu().numpy()
             bar.update(len(log_mel))
-    places = order.cpu().numpy()
-    return Answers(_put_back(logits, places), _put_back(embeddings, places), dataset.table.clip)
-
-
-def _put_back(parts: list[Floats], order: Integers) -> Floats:
-    """Join what was found in an order, and return it in the order of the table."""
-    joined = np.concatenate(parts)
-    back = np.empty_like(joined)
-    back[order] = joined
-    return back
+    return Answers(logits, embeddings, dataset.table.clip)

@@ -17,6 +17,7 @@ ACCEPTED = 0.95  # share of the validation clips whose score reaches the thresho
 UNKNOWN = "unknown"  # what is said of a clip that is not accepted
 RIDGE = 1e-3  # of the mean variance, added to each: embeddings have features that are always 0
 LEAST_VARIANCE = 1e-6  # where embeddings hardly differ at all
+CLIPS_AT_A_TIME = 16_384  # in float64: all of a large corpus would be several times its embeddings
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,22 +71,35 @@ def threshold_at(scores: Floats, accepted: float = ACCEPTED) -> float:
 
 def find_landmarks(embeddings: Floats, targets: Integers, n_classes: int) -> Landmarks:
     """Return the landmarks of embeddings `(n_clips, n_features)`; each class has a clip."""
-    wide = embeddings.astype(np.float64)
-    means = np.zeros((n_classes, wide.shape[1]))
-    np.add.at(means, targets, wide)
+    means = np.zeros((n_classes, embeddings.shape[1]))
+    for part in _parts(len(embeddings)):
+        np.add.at(means, targets[part], _wide(embeddings[part]))
     means /= np.bincount(targets, minlength=n_classes)[:, None]
-    centre = wide.mean(axis=0)
-    found = (means, _whitener(wide - means[targets]), centre, _whitener(wide - centre))
-    return Landmarks(*(array.astype(np.float32) for array in found))
+    centre = embeddings.mean(axis=0, dtype=np.float64)
+    within = _whitener(embeddings, means, targets)
+    overall = _whitener(embeddings, centre[None], np.zeros_like(targets))
+    return Landmarks(*(array.astype(np.float32) for array in (means, within, centre, overall)))
 
 
-def _whitener(deviations: Floats) -> Floats:
-    """Return W, so that the squared length of x @ W is x @ inverse covariance @ x."""
-    covariance = deviations.T @ deviations / len(deviations)
-    n_features = len(covariance)
+def _whitener(embeddings: Floats, middles: Floats, nearest: Integers) -> Floats:
+    """Return W, so that the squared length of x @ W is x @ inverse covariance @ x.
+
+    The covariance is about the middles, `(n, n_features)`, that `nearest`, `(n_clips,)`, names.
+    """
+    n_clips, n_features = embeddings.shape
+    covariance = np.zeros((n_features, n_features))
+    for part in _parts(n_clips):
+        deviations = _wide(embeddings[part]) - middles[nearest[part]]
+        covariance += deviations.T @ deviations
+    covariance /= n_clips
     variance = max(float(covariance.trace()) / n_features, LEAST_VARIANCE)
     ridged = covariance + RIDGE * variance * np.eye(n_features)
     return np.asarray(np.linalg.cholesky(np.linalg.inv(ridged)))
+
+
+def _parts(n_clips: int) -> list[slice]:
+    starts = range(0, n_clips, CLIPS_AT_A_TIME)
+    return [slice(start, start + CLIPS_AT_A_TIME) for start in starts]
 
 
 def max_probability(clips: ClipAnswers, _: Landmarks) -> Floats:
