@@ -36,7 +36,9 @@ ROWS_A_CLIP = 100
 SHORT_SECONDS = 1.0  # a run this short is hidden by what else the machine does
 QUANTITIES = ("seconds", "bytes read", "bytes written")
 
-Costs = dict[str, Cost]  # by part
+Costs = dict[int, Cost]  # by size
+Parts = dict[str, Costs]  # by part of a stage
+Pipelines = dict[int, Pipeline]  # by size
 
 
 @dataclass(frozen=True)
@@ -61,26 +63,32 @@ def cost(workshop: Workshop) -> list[Figure]:
     """Measure all stages at five sizes; fit two, check three."""
     fitted = [200, 300] if workshop.quick else [500, 4000]
     checked = [250] if workshop.quick else [1000, 2000, 8000]
-    measured = {size: measure(workshop, size) for size in sorted([*fitted, *checked])}
+    pipelines = {size: corpus(workshop, size) for size in sorted([*fitted, *checked])}
     figures = []
-    for part in measured[fitted[0]]:
-        times = ROWS_A_CLIP if part == "split" else 1
+    for stage in [*needed_by("evaluate"), "extract_conditions", "measure_robustness"]:
+        times = ROWS_A_CLIP if stage == "split" else 1
         own, others = ([times * size for size in sizes] for sizes in (fitted, checked))
-        points = [
-            {times * size: astuple(costs[part])[n] for size, costs in measured.items()}
-            for n in range(3)
-        ]
-        figures += part_figures(part, [points_line(each, own) for each in points])
-        seconds = {times * size: observed(costs, part) for size, costs in measured.items()}
-        figures.append(error_figure(part, points_line(seconds, own), seconds, others))
+        measured = parts_of(stage, pipelines, workshop.pairs(3))
+        for part, costs in measured.items():
+            points = [{size: astuple(each)[n] for size, each in costs.items()} for n in range(3)]
+            figures += part_figures(part, [points_line(each, own) for each in points])
+            seconds = {size: observed(measured, part, size) for size in costs}
+            figures.append(error_figure(part, points_line(seconds, own), seconds, others))
     return figures
 
 
-def observed(costs: Costs, part: str) -> float:
+def corpus(workshop: Workshop, n_clips: int) -> Pipeline:
+    """Make a corpus, and a pipeline on it that has run no stage."""
+    folder = workshop.new_folder(f"cost-{n_clips}")
+    reciter_wavs(folder / "corpus", n_clips, 22_050, no_copies=True)
+    return Pipeline.make(folder / "pipeline", folder / "corpus", SETTINGS)
+
+
+def observed(measured: Parts, part: str, size: int) -> float:
     """Return the seconds of a run; of a training with its epochs, whose parts nobody sees apart."""
     if part not in (ONCE, EPOCH):
-        return costs[part].seconds
-    return costs[ONCE].seconds + MORE_EPOCHS * costs[EPOCH].seconds
+        return measured[part][size].seconds
+    return measured[ONCE][size].seconds + MORE_EPOCHS * measured[EPOCH][size].seconds
 
 
 def points_line(points: dict[int, float], fitted: Sequence[int]) -> Line:
@@ -113,50 +121,63 @@ def unit_of(quantity: str) -> str:
     return "s" if quantity == "seconds" else "bytes"
 
 
-def measure(workshop: Workshop, n_clips: int) -> Costs:
-    """Run all stages on a corpus of `n_clips`, several times."""
-    folder = workshop.new_folder(f"cost-{n_clips}")
-    reciter_wavs(folder / "corpus", n_clips, 22_050, no_copies=True)
-    pipeline = Pipeline.make(folder / "pipeline", folder / "corpus", SETTINGS)
-    n_rounds = workshop.pairs(3)
-    costs: Costs = {}
-    for stage in [*needed_by("evaluate"), "extract_conditions", "measure_robustness"]:
-        if stage == "train_cnn":
-            costs |= training(pipeline, n_rounds)
-        elif stage == "split":
-            pipeline.run(stage)
-            larger = with_more_rows(pipeline, folder / "rows", SETTINGS, ROWS_A_CLIP)
-            costs[stage] = repeated(larger, stage, n_rounds)
-        else:
-            costs[stage] = repeated(pipeline, stage, n_rounds)
-    shutil.rmtree(folder)
-    return costs
+def parts_of(stage: str, pipelines: Pipelines, n_rounds: int) -> Parts:
+    """Run a stage at all sizes, several times; return the costs of its parts."""
+    if stage == "train_cnn":
+        return training(pipelines, n_rounds)
+    if stage == "split":
+        for pipeline in pipelines.values():
+            pipeline.run(stage)  # of the clips that there are, for the stages to come
+        pipelines = {
+            ROWS_A_CLIP * size: with_more_rows(
+                pipeline, pipeline.folder.with_name("rows"), SETTINGS, ROWS_A_CLIP
+            )
+            for size, pipeline in pipelines.items()
+        }
+    return {stage: in_turn(stage, pipelines, n_rounds)}
 
 
-def training(pipeline: Pipeline, n_rounds: int) -> Costs:
+def training(pipelines: Pipelines, n_rounds: int) -> Parts:
     """Tell what an epoch costs from what comes once, by runs of few and of more."""
     few, more = (
-        repeated(with_epochs(pipeline, n_epochs), "train_cnn", n_rounds)
+        in_turn("train_cnn", with_epochs(pipelines, n_epochs), n_rounds)
         for n_epochs in (FEW_EPOCHS, MORE_EPOCHS)
     )
-    pairs = list(zip(astuple(few), astuple(more), strict=True))
-    epoch = [max(0.0, b - a) / (MORE_EPOCHS - FEW_EPOCHS) for a, b in pairs]
-    once = [max(0.0, a - FEW_EPOCHS * each) for (a, _), each in zip(pairs, epoch, strict=True)]
-    return {ONCE: Cost(*once), EPOCH: Cost(*epoch)}
+    parts: Parts = {ONCE: {}, EPOCH: {}}
+    for size in pipelines:
+        pairs = list(zip(astuple(few[size]), astuple(more[size]), strict=True))
+        epoch = [max(0.0, b - a) / (MORE_EPOCHS - FEW_EPOCHS) for a, b in pairs]
+        once = [max(0.0, a - FEW_EPOCHS * each) for (a, _), each in zip(pairs, epoch, strict=True)]
+        parts[ONCE][size], parts[EPOCH][size] = Cost(*once), Cost(*epoch)
+    return parts
 
 
-def with_epochs(pipeline: Pipeline, n_epochs: int) -> Pipeline:
+def with_epochs(pipelines: Pipelines, n_epochs: int) -> Pipelines:
     """Set the number of epochs, all of which are trained."""
-    change_params(pipeline.folder / "params.yaml", {"train": {"epochs": n_epochs, "patience": 0}})
-    return pipeline
+    for pipeline in pipelines.values():
+        changes: Changes = {"train": {"epochs": n_epochs, "patience": 0}}
+        change_params(pipeline.folder / "params.yaml", changes)
+    return pipelines
 
 
-def repeated(pipeline: Pipeline, stage: str, n_rounds: int) -> Cost:
-    """Run a stage anew several times, short ones more often; return the median of each cost."""
-    rounds: list[Cost] = []
-    while len(rounds) < n_rounds:
-        shutil.rmtree(pipeline.folder / ".timbre", ignore_errors=True)  # what a run left to resume
-        rounds.append(run_counted(pipeline.command(stage), pipeline.folder, stage_environment()))
-        if len(rounds) == 1 and rounds[0].seconds < SHORT_SECONDS:
-            n_rounds *= 5
-    return Cost(*map(statistics.median, zip(*map(astuple, rounds), strict=True)))
+def in_turn(stage: str, pipelines: Pipelines, n_rounds: int) -> Costs:
+    """Run a stage anew several times, short runs more often; return the median of each cost.
+
+    All sizes run before one runs again: a shared machine is quick one minute and slow the next, and
+    that is not to pass for a property of a size.
+    """
+    rounds: dict[int, list[Cost]] = {size: [] for size in pipelines}
+    waiting = dict.fromkeys(pipelines, n_rounds)
+    while any(waiting.values()):
+        for size in [size for size, n in waiting.items() if n]:
+            pipeline = pipelines[size]
+            shutil.rmtree(pipeline.folder / ".timbre", ignore_errors=True)  # of a run to resume
+            found = run_counted(pipeline.command(stage), pipeline.folder, stage_environment())
+            if not rounds[size] and found.seconds < SHORT_SECONDS:
+                waiting[size] *= 5
+            rounds[size].append(found)
+            waiting[size] -= 1
+    return {
+        size: Cost(*map(statistics.median, zip(*map(astuple, own), strict=True)))
+        for size, own in rounds.items()
+    }

@@ -31,7 +31,7 @@ from bench.corpora import recordings
 from bench.counted import Cost, run_counted
 from bench.figures import Figure, ratio_figure, value_figure
 from bench.pairs import Comparison, Side, compare, repeat, untold
-from bench.workshop import needed_by
+from bench.workshop import Pipeline, needed_by
 from timbre.audio import Waveform
 
 SECONDS = st.integers(1, 1000)
@@ -414,6 +414,24 @@ def test_costs_on_a_line_are_predicted_without_error_and_told_a_unit() -> None:
     assert figures[window]["median"] == pytest.approx(20 / 0.7, rel=1e-3)
     errors = [one for name, one in figures.items() if "error" in name]
     assert [(one["median"] < 1e-6, one["met"]) for one in errors] == [(True, True)] * 2
+
+
+def test_all_sizes_run_before_one_runs_again_and_the_shortest_more_often(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    log: list[int] = []
+    times = itertools.count()
+
+    def run(command: list[str], folder: Path, environment: dict[str, str]) -> Cost:
+        size = int(folder.name)
+        log.append(size)
+        return Cost(next(times) if size > 1 else 0.5, size, 0)
+
+    monkeypatch.setattr("bench.cost.run_counted", run)
+    pipelines = {size: Pipeline(tmp_path / str(size), tmp_path) for size in (1, 5, 9)}
+    found = cost.in_turn("report", pipelines, 3)
+    assert log == [1, 5, 9] * 3 + [1] * 12
+    assert found == {1: Cost(0.5, 1, 0), 5: Cost(2, 5, 0), 9: Cost(3, 9, 0)}
 
 
 def test_an_error_above_a_seventh_is_told_as_not_met() -> None:
