@@ -25,7 +25,7 @@ import torch
 import yaml
 from tqdm import tqdm
 
-from bench import machine
+from bench import machine, report
 from bench.browser import milliseconds_in_browser
 from bench.corpora import NoRecordingsError, recordings
 from bench.onnx_variants import one_thread, write_forms, write_spectra
@@ -235,9 +235,7 @@ def _ms(value: float | None) -> str:
 
 def with_tables(page: str, results: Results) -> str:
     """Return the page with the tables between its two markers."""
-    before, rest = page.split(BEGIN)
-    _, after = rest.split(END)
-    return "\n\n".join([before + BEGIN, tables(results), END + after])
+    return report.between(page, BEGIN, END, tables(results))
 
 
 if __name__ == "__main__":

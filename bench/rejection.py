@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from bench import report
 from bench.corpora import DIGITS, NoRecordingsError, recordings
 from bench.workshop import REPOSITORY, Changes, Pipeline, change_params
 
@@ -141,9 +142,7 @@ def markdown(found: dict[str, list[Rates]], corpus: str, n_folds: int, n_seeds: 
 
 def with_table(page: str, text: str) -> str:
     """Return the page with the table between its two markers."""
-    before, rest = page.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+    return report.between(page, BEGIN, END, text)
 
 
 if __name__ == "__main__":

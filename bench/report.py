@@ -92,9 +92,7 @@ def between(page: str, begin: str, end: str, content: str) -> str:
 
 def with_table(page: str, document: Document) -> str:
     """Return the page with the results between its two markers."""
-    before, rest = page.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n\n{markdown_table(document)}\n\n{END}{after}"
+    return between(page, BEGIN, END, markdown_table(document))
 
 
 def update_page(document: Document, path: Path) -> None:

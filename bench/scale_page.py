@@ -104,9 +104,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def with_table(page: str, document: report.Document, assumed: Assumed) -> str:
     """Return the page with the tables between its two markers."""
-    before, rest = page.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n\n{markdown(document, assumed)}\n\n{END}{after}"
+    return report.between(page, BEGIN, END, markdown(document, assumed))
 
 
 def update_page(document: report.Document, path: Path) -> None:
