@@ -23,20 +23,17 @@ from bench import report, voice
 from bench.corpora import NoRecordingsError, recordings
 from bench.voice import TASKS, Run
 from bench.workshop import REPOSITORY, Changes, Pipeline, change_params, params
+from timbre.channel import IMITATIONS
 
 RESULTS = REPOSITORY / "bench" / "ablation.json"
 PAGE = REPOSITORY / "docs" / "lab-notes.md"
 BEGIN, END = "<!-- begin: bench/ablation.json -->", "<!-- end: bench/ablation.json -->"
 TASK = TASKS["reciters"]
-IMITATION = (
-    *("equalise_db", "noise", "babble", "reverb", "distortion"),
-    *("gate", "band_limit", "raise_floor", "crop", "speed"),
-)
 MASKS = ("mask_bands", "mask_frames")
 VARIANTS: dict[str, dict[str, object]] = {
-    "nothing imitated": dict.fromkeys(IMITATION, 0.0),
+    "nothing imitated": dict.fromkeys(IMITATIONS, 0.0),
     "without masks": dict.fromkeys(MASKS, 0),
-    **{f"without {name}": {name: 0.0} for name in (*IMITATION, "ramp", "dropout")},
+    **{f"without {name}": {name: 0.0} for name in (*IMITATIONS, "ramp", "dropout")},
     "with mixup 0.2": {"mixup": 0.2},
     "label smoothing 0.1": {"label_smoothing": 0.1},
     "channels 32, 64, 128": {"channels": [32, 64, 128]},

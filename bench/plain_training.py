@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 
 from timbre.augmentation import Augmentation
-from timbre.channel import LOG_OF_DB, N_TALKERS, add_babble
+from timbre.imitations import LOG_OF_DB, N_TALKERS, with_babble
 
 BATCH_SIZE = 16
 GZIP_LEVEL = 4  # h5py's default
@@ -99,7 +99,7 @@ class Augmented(Dataset[Item]):
         others = torch.randint(len(self.items), (N_TALKERS,)).tolist()
         windows = torch.stack([window[0], *(self.items[other][0] for other in others)])
         power = (windows * LOG_OF_DB).exp_()
-        return add_babble(power, level.expand(len(power)))[:1].log_().div_(LOG_OF_DB)
+        return with_babble(power, torch.tensor([0]), level).log_().div_(LOG_OF_DB)
 
 
 def write_gzip(path: Path, log_mel: Floats, targets: Integers) -> None:

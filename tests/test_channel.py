@@ -10,16 +10,15 @@ from channels import LOUD, QUIET, SWITCHES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timbre.channel import (
-    Channel,
-    ChannelDraws,
-    add_babble,
+from timbre.channel import Channel, ChannelDraws
+from timbre.imitations import (
     add_noise,
     crop,
     curve,
     limit_band,
     play,
     reverberate,
+    with_babble,
 )
 
 N_MELS, N_FRAMES = 16, 24
@@ -181,16 +180,18 @@ def test_noise_has_the_power_asked_for_whatever_its_colour() -> None:
 
 def test_babble_is_other_windows_at_the_power_asked_for() -> None:
     power = torch.rand(5, 1, N_MELS, N_FRAMES, generator=seeded())
-    level = torch.tensor([0.0, 0.1, 1.0, 0.0, 0.0])
-    found = add_babble(power, level)
-    assert torch.equal(found[level == 0], power[level == 0])
-    added = (found - power).mean((1, 2, 3)) / power.mean((1, 2, 3))
-    torch.testing.assert_close(added, level)
+    some, level = torch.tensor([0, 2]), torch.tensor([0.1, 1.0])
+    others = with_babble(power, some, level) - power[some]
+    torch.testing.assert_close(others.mean((1, 2, 3)) / power[some].mean((1, 2, 3)), level)
+    before = torch.stack([power[2] + power[3] + power[4], power[0] + power[1] + power[4]])
+    torch.testing.assert_close(
+        others / others.mean((1, 2, 3), keepdim=True), before / before.mean((1, 2, 3), keepdim=True)
+    )
 
 
 def test_a_band_limit_leaves_what_lies_inside() -> None:
-    windows = torch.zeros(2, 1, N_MELS, N_FRAMES)
-    found = limit_band(windows, torch.tensor([0.0, 4.0]), torch.tensor([16.0, 10.0]))
+    found = torch.zeros(2, 1, N_MELS, N_FRAMES)
+    limit_band(found, torch.tensor([0.0, 4.0]), torch.tensor([16.0, 10.0]))
     assert (found[0] == 0).all()
     assert (found[1, :, 4:11] == 0).all()
     assert found[1, 0, 3, 0] == -1024 / N_MELS

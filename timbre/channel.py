@@ -9,26 +9,32 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
-import numpy as np
 import torch
-from torch.nn.functional import interpolate, pad
 
-from timbre.mel_filters import hz_to_mel, mel_to_hz
+from timbre.imitations import (
+    LEAST_POWER,
+    LOG_OF_DB,
+    Windows,
+    add_noise,
+    crop,
+    curve,
+    drop_weak,
+    limit_band,
+    play,
+    reverberate,
+    with_babble,
+)
 
-LOG_OF_DB = math.log(10) / 10
-LEAST_POWER = 1e-12
 N_KNOTS = 6  # of a curve over the bands
 NOISE_DB = (0.0, 40.0)  # signal-to-noise ratio, dB
 DISTORTION_DB = (12.0, 40.0)  # below the frame's power, dB
 BABBLE_DB = (0.0, 25.0)  # other windows below the window's own power, dB
-N_TALKERS = 3  # in babble
 DECAY_SECONDS = (0.1, 0.8)  # of a room, down by 60 dB
 DIRECT_DB = (-5.0, 15.0)  # direct sound over reverberation, dB
 GATE_DB = (20.0, 55.0)  # a codec drops what lies that far below the frame's loudest band, dB
 LOW_PASS = (0.35, 1.0)  # share of the bands that is left
 TELEPHONE_LOW, TELEPHONE_HIGH = (0.016, 0.11), (0.47, 0.78)  # shares of the bands
 TELEPHONES = 0.4  # of the limited windows lose low bands as well
-SLOPE_DB = 1024.0  # of a band limit, over all the bands
 FLOORS = (0.44, 1.0)  # share of top_db at which a raised floor lies
 KEPT = (0.15, 0.8)  # share of a cropped window that is left
 FIELD = 4  # windows' lengths of noise drawn for an epoch
@@ -38,8 +44,6 @@ IMITATIONS = (
     *("raise_floor", "crop", "speed"),
 )
 SMOOTHEST = 0.4  # of the highest band: it averages most bins, so its noise flickers least
-
-Windows = torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -139,22 +143,28 @@ class Channel:
         return 1 + (field - 1) * torch.linspace(1, SMOOTHEST, n_mels)[:, None]
 
     def apply(self, windows: Windows, drawn: ChannelDraws, field: torch.Tensor) -> Windows:
-        """Return the changed windows; `drawn` lies on the CPU, `field` where the windows lie."""
+        """Return the changed windows; `drawn` lies on the CPU, `field` where the windows lie.
+
+        `windows` may be overwritten: new memory for each change takes as long as the change.
+        """
         draws = drawn.to(windows.device)
         if self.speed:
             windows = play(windows, float(drawn.speed[0]), self.mel_range, self.floor_db)
         if self.crop:
-            windows = crop(windows, draws.start, draws.length, self.floor_db)
-        windows = windows + curve(draws.gains, windows.shape[2])
+            some = _numbers(drawn.length < windows.shape[3], windows.device)
+            windows[some] = crop(
+                windows[some], draws.start[some], draws.length[some], self.floor_db
+            )
+        windows += curve(draws.gains, windows.shape[2])
         if self.noise or self.babble or self.reverb or self.distortion:
             windows = self._add(windows, drawn, draws, field)
         if self.gate:
-            depth = draws.gate[:, None, None, None]
-            windows = windows.masked_fill(windows < windows.amax(2, True) - depth, self.floor_db)
+            some = _numbers(drawn.gate.isfinite(), windows.device)
+            windows[some] = drop_weak(windows[some], draws.gate[some], self.floor_db)
         if self.band_limit:
-            windows = limit_band(windows, draws.low, draws.high)
-        windows = windows - windows.amax((1, 2, 3), keepdim=True)
-        return torch.maximum(windows, draws.floor[:, None, None, None])
+            limit_band(windows, draws.low, draws.high)
+        windows -= windows.amax((1, 2, 3), keepdim=True)
+        return torch.maximum(windows, draws.floor[:, None, None, None], out=windows)
 
     def _limits(
         self,
@@ -175,9 +185,8 @@ class Channel:
         power = (windows * LOG_OF_DB).exp_()
         first, second = drawn.offsets[0].tolist()
         if self.reverb:
-            # Chosen on the CPU: a GPU would have to be waited for.
-            rooms = drawn.decay.nonzero()[:, 0].to(power.device)
-            power[rooms] = reverberate(power[rooms], draws.decay[rooms], draws.tail[rooms])
+            some = _numbers(drawn.decay > 0, power.device)
+            power[some] = reverberate(power[some], draws.decay[some], draws.tail[some])
         if self.noise:
             level = power.mean((1, 2, 3)) * draws.noise
             add_noise(power, level, draws.noise_gains, field[:, first : first + n_frames])
@@ -185,87 +194,15 @@ class Channel:
             flicker = field[:, second : second + n_frames] * power.mean(2, keepdim=True)
             add_noise(power, draws.distortion, draws.distortion_gains, flicker)
         if self.babble:
-            power = add_babble(power, draws.babble)
+            some = _numbers(drawn.babble > 0, power.device)
+            power[some] = with_babble(power, some, draws.babble[some])
         return power.clamp_(min=LEAST_POWER).log_().div_(LOG_OF_DB)
 
 
-def curve(knots: torch.Tensor, n_mels: int) -> torch.Tensor:
-    """Return `(n, 1, n_mels, 1)`: straight lines between the `knots` `(n, n_knots)`."""
-    lines = interpolate(knots[:, None], size=n_mels, mode="linear", align_corners=True)
-    return lines[..., None]
-
-
-def play(windows: Windows, speed: float, mel_range: tuple[float, float], silence: float) -> Windows:
-    """Play at `speed` times the speed: shorter and higher. What is then missing is silence."""
-    n_mels, n_frames = windows.shape[2:]
-    if speed == 1:
-        return windows
-    n_played = max(2, round(n_frames / speed))
-    played = interpolate(windows[:, 0], size=n_played, mode="linear")[..., :n_frames]
-    played = pad(played, (0, n_frames - played.shape[-1]), value=silence)
-    return (_pitch_matrix(n_mels, speed, mel_range).to(windows.device) @ played)[:, None]
-
-
-def crop(windows: Windows, start: torch.Tensor, length: torch.Tensor, silence: float) -> Windows:
-    """Keep `length` `(n,)` frames from `start` `(n,)`, as a short clip: first it, then silence."""
-    frame = torch.arange(windows.shape[3], device=windows.device)
-    origin = (frame + start[:, None]).clamp(max=windows.shape[3] - 1)
-    kept = windows.gather(3, origin[:, None, None, :].expand_as(windows))
-    return kept.masked_fill_((frame >= length[:, None])[:, None, None, :], silence)
-
-
-def reverberate(power: torch.Tensor, decay: torch.Tensor, tail: torch.Tensor) -> torch.Tensor:
-    """Add to each cell the decaying power of the earlier ones of its band.
-
-    `decay` `(n,)` is what is left of power after one frame, `tail` `(n,)` the energy of all
-    reverberation over that of the direct sound. Power adds as for the diffuse tail of a room,
-    whose phases are random: J. D. Polack, "La transmission de l'énergie sonore dans les salles",
-    1988.
-    """
-    share = decay[:, None, None, None]
-    wet, step = power, 1
-    while step < power.shape[3]:  # sums over 1, 2, 4, 8 ... frames
-        wet = wet + share**step * pad(wet[..., :-step], (step, 0))
-        step *= 2
-    return power + (wet - power) * ((1 - share) / share * tail[:, None, None, None])
-
-
-def add_noise(
-    power: torch.Tensor, level: torch.Tensor, gains: torch.Tensor, field: torch.Tensor
-) -> None:
-    """Add in place `field`, `(n_mels, n_frames)` or one for each window, at `level` `(n,)`."""
-    shape = (curve(gains, power.shape[2]) * LOG_OF_DB).exp_()
-    shape /= shape.mean(2, keepdim=True)
-    power.addcmul_(shape * level[:, None, None, None], field)
-
-
-def add_babble(power: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-    """Add the windows before each in the batch, at `level` `(n,)` of its own power."""
-    others = power.roll(1, 0)
-    for distance in range(2, N_TALKERS + 1):
-        others += power.roll(distance, 0)
-    own, foreign = power.mean((1, 2, 3)), others.mean((1, 2, 3))
-    share = level * own / foreign.clamp(min=LEAST_POWER)
-    return power + share[:, None, None, None] * others
-
-
-def limit_band(windows: Windows, low: torch.Tensor, high: torch.Tensor) -> Windows:
-    """Weaken what lies below band `low` `(n,)` and above band `high` `(n,)`."""
-    band = torch.arange(windows.shape[2], device=windows.device)
-    below, above = low[:, None] - band, band - high[:, None]
-    loss = (below.clamp(min=0) + above.clamp(min=0)) * (SLOPE_DB / windows.shape[2])
-    return windows - loss[:, None, :, None]
+def _numbers(chosen: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return the numbers of the chosen windows; found on the CPU, or a GPU would be waited for."""
+    return chosen.nonzero()[:, 0].to(device)
 
 
 def _ratio(db_below: torch.Tensor) -> torch.Tensor:
     return 10 ** (-db_below / 10)
-
-
-def _pitch_matrix(n_mels: int, speed: float, mel_range: tuple[float, float]) -> torch.Tensor:
-    """Return `(n_mels, n_mels)`: each band's new content, between two of the old ones."""
-    low, high = (float(hz_to_mel(edge)) for edge in mel_range)
-    step = (high - low) / (n_mels + 1)
-    centres = low + step * np.arange(1, n_mels + 1)
-    source = (hz_to_mel(mel_to_hz(centres) / speed) - low) / step - 1
-    distance = np.abs(np.arange(n_mels) - source.clip(0, n_mels - 1)[:, None])
-    return torch.from_numpy((1 - distance).clip(min=0)).float()
