@@ -3,10 +3,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from conftest import write_wav
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from shard_files import read_log_mel
 
 from timbre.audio import AudioError, Waveform
@@ -15,6 +17,7 @@ from timbre.extraction import (
     compute_windows,
     fill_shard,
     read_indexes,
+    rounded,
     stored_rows,
     without_clip,
 )
@@ -28,6 +31,7 @@ FRONT_END = LogMel(RATE, 256, 100, 16, 0.0, 4000.0, 80.0)
 FIRST = Windowing(window_seconds=0.5, hop_seconds=0.25, keep_all=False)
 ALL = Windowing(window_seconds=0.5, hop_seconds=0.25, keep_all=True)
 SHAPE = (16, 41)
+DECIBELS = st.floats(-200, 0, width=32)
 ATTRIBUTES: Attributes = {"sample_rate": RATE}
 
 
@@ -266,3 +270,12 @@ def test_a_decoding_error_names_the_reason(tmp_path: Path) -> None:
     text = Source("a.wav", "a.wav", hashlib.sha256(b"text").hexdigest())
     with pytest.raises(AudioError, match="cannot be decoded"):
         compute(tmp_path, text, FIRST)
+
+
+@given(
+    arrays(np.float32, array_shapes(min_dims=2, max_dims=2), elements=st.floats(-200, 0, width=32))
+)
+def test_values_are_rounded_to_the_nearest_float16(log_mel: npt.NDArray[np.float32]) -> None:
+    found = rounded(log_mel)
+    assert found.shape == log_mel.shape
+    np.testing.assert_array_equal(found, log_mel.astype(np.float16))

