@@ -19,7 +19,7 @@ import psutil
 
 from bench import cluster_simulation, dask_processes, ours
 from bench.cluster_simulation import CLIENT, WORKERS
-from bench.corpora import reciter_wavs, recordings
+from bench.corpora import reciter_recordings, reciter_wavs, recordings
 from bench.figures import Figure, value_figure
 from bench.machine import n_cores
 from bench.pairs import Side, compare
@@ -60,7 +60,7 @@ def cluster(workshop: Workshop) -> list[Figure]:
     # work. The same files again are work again: nothing is kept by content.
     corpus = Corpus.of(folder / "shards", folder / "corpus", wavs * workshop.size(3, 1))
     root = recordings() / "reciters" / "Dataset"
-    oggs = sorted(root.glob("*/*.ogg"))[: workshop.size(1640, 300)]
+    oggs = reciter_recordings()[: workshop.size(1640, 300)]
     compressed = Corpus.of(folder / "shards", root, oggs * workshop.size(3, 1))
     figures, measured = [], {}
     with running(folder, 1) as one, running(folder, 2) as two:

@@ -50,18 +50,21 @@ def recordings() -> Path:
     return folder
 
 
+def reciter_recordings() -> list[Path]:
+    """Return the paths of the reciters' recordings. Raises NoRecordingsError."""
+    return sorted((recordings() / "reciters" / "Dataset").glob("*/*.ogg"))
+
+
 def reciter_wavs(
     folder: Path, n_clips: int, sample_rate: int, *, no_copies: bool = False
 ) -> list[Path]:
     """Make WAV clips of 6 s, or about that without copies, 16 bits mono; return their paths."""
-    sources = sorted((recordings() / "reciters" / "Dataset").glob("*/*.ogg"))
-    return make_corpus(folder, sources, n_clips, sample_rate, no_copies=no_copies)
+    return make_corpus(folder, reciter_recordings(), n_clips, sample_rate, no_copies=no_copies)
 
 
 def reciter_oggs(folder: Path, n_clips: int) -> list[Path]:
     """Make Ogg Vorbis clips of 6 s at 16 kHz, as the recordings are; return their paths."""
-    sources = sorted((recordings() / "reciters" / "Dataset").glob("*/*.ogg"))
-    return make_corpus(folder, sources, n_clips, 16_000, suffix=".ogg")
+    return make_corpus(folder, reciter_recordings(), n_clips, 16_000, suffix=".ogg")
 
 
 def digit_wavs(folder: Path, n_clips: int) -> list[Path]:

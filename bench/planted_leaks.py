@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.signal import istft, stft
 from tqdm import tqdm
 
-from bench.corpora import NoRecordingsError, recordings
+from bench.corpora import NoRecordingsError, reciter_recordings
 from bench.ours import front_end
 from bench.workshop import REPOSITORY
 from timbre.audio import load
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--print", action="store_true", help="leave the page as it is")
     options = parser.parse_args(arguments)
     try:
-        paths = sorted((recordings() / "reciters" / "Dataset").glob("*/*.ogg"))
+        paths = reciter_recordings()
     except NoRecordingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
