@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from bench import report, voice
 from bench.corpora import NoRecordingsError, recordings
-from bench.voice import TASKS, Run
+from bench.voice_tasks import TASKS, Run
 from bench.workshop import REPOSITORY, Changes, Pipeline, change_params, params
 from timbre.channel import IMITATIONS
 

@@ -29,7 +29,7 @@ from bench import machine, report
 from bench.browser import milliseconds_in_browser
 from bench.corpora import NoRecordingsError, recordings
 from bench.onnx_variants import one_thread, write_forms, write_spectra
-from bench.voice import RECITERS
+from bench.voice_tasks import RECITERS
 from bench.workshop import REPOSITORY, Pipeline, change_params
 from timbre.audio import Waveform, load
 from timbre.clips import read_clips, read_splits

@@ -2,7 +2,7 @@
 
 Trains folds and seeds of real corpora, and scores each model as the pipeline does, under all
 conditions, and on the development set of other recordings. Writes bench/voice.json, and from it the
-tables of docs/results.md:
+tables of docs/results.md and of the README:
 
     python -m bench.voice reciters --folds 3 4 5
     python -m bench.voice digits speakers --seeds 0 1
@@ -12,81 +12,21 @@ What other folds and seeds achieved before is kept beside it.
 
 import argparse
 import csv
-import itertools
 import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
-from bench import report
-from bench.corpora import DIGITS, NoRecordingsError, recordings
-from bench.workshop import REPOSITORY, Changes, Pipeline, change_params
+from bench import voice_page
+from bench.corpora import NoRecordingsError, recordings
+from bench.voice_tasks import KINDS, ONE_GROUP, TASKS, Run, Task
+from bench.workshop import REPOSITORY, Pipeline, change_params
 
 RESULTS = REPOSITORY / "bench" / "voice.json"
-PAGE = REPOSITORY / "docs" / "results.md"
-BEGIN, END = "<!-- begin: bench/voice.json -->", "<!-- end: bench/voice.json -->"
-HEADER = "| measure | mean | lowest - highest run | wanted | met |\n|---|---|---|---|---|"
-AT_MOST = ("calibration error",)  # all other goals are lower bounds
-SUMMARY = (
-    *("clean", "mean of the conditions", "worst usual condition", "calibration error"),
-    "test clips taken for unknown",
-)
-ONE_GROUP = "clean, "  # before the name of a group
-KINDS = {"same_recording_reencoded": "re-encoded", "other_recording": "other recordings"}
-
-Run = dict[str, Any]  # fold, seed, and the measures by name
-
-
-@dataclass(frozen=True)
-class Task:
-    """A corpus, how it is split, and what is hoped for."""
-
-    title: str
-    corpus: str
-    changes: Changes
-    goals: Mapping[str, float]
-    n_folds: int = 0
-    second: bool = False  # whether the other recordings are of its classes
-
-
-NOISES = ("white_noise_10db", "babble_10db")
-CODECS = ("mp3_64kbps", "mp3_32kbps", "vorbis_q0", "opus_16kbps")
-RECITERS: Changes = {"data": {"audio": "Dataset"}}
-SPEAKERS: Changes = {"data": {"table": "filespaths_speakers.csv"}}
-OFFICIAL: Changes = {"split": {"method": "column"}, "extract": DIGITS}
-TASKS = {
-    "reciters": Task(
-        "12 reciters, grouped by surah",
-        "reciters",
-        RECITERS,
-        {
-            "clean": 0.99,
-            **dict.fromkeys((*NOISES, *CODECS, "telephone"), 0.95),
-            "worst usual condition": 0.85,
-            "calibration error": 0.02,
-            "re-encoded, mean over reciters": 0.97,
-            "other recordings, mean over reciters": 0.75,
-        },
-        n_folds=6,
-        second=True,
-    ),
-    "random": Task(
-        "12 reciters, random rows", "reciters", {**RECITERS, "split": {"method": "random"}}, {}
-    ),
-    "digits": Task("spoken digits, official split", "fsdd", OFFICIAL, {"clean": 0.993}),
-    "speakers": Task(
-        "who speaks the digits, official split", "fsdd", {**OFFICIAL, **SPEAKERS}, {"clean": 0.997}
-    ),
-    "strangers": Task(
-        "spoken digits of a speaker left out", "fsdd", {"extract": DIGITS}, {}, n_folds=6
-    ),
-}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -112,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
                 runs.append(run)
                 if not options.print:
                     keep(key, runs)  # at once: hours of runs outlive a mistake in the last
-        print(table(TASKS[name], runs), flush=True)
+        print(voice_page.table(TASKS[name], runs), flush=True)
     return 0
 
 
@@ -195,40 +135,14 @@ def other_recordings(model: Path) -> dict[str, float]:
     return found
 
 
-def table(task: Task, runs: Sequence[Run]) -> str:
-    """Return a task's table: means over all runs."""
-    names = sorted({*itertools.chain(*runs)} - {"fold", "seed"}, key=_place)
-    n_folds, n_seeds = (len({run[key] for run in runs}) for key in ("fold", "seed"))
-    told = f"{task.title}; runs: {len(runs)}, test splits: {n_folds}, seeds of training: {n_seeds}"
-    return "\n".join([f"**{told}**", "", HEADER, *(_row(task, name, runs) for name in names)])
-
-
-def _place(name: str) -> tuple[int, str]:
-    """Return where a measure stands: the summary first, other recordings, then the conditions."""
-    if name in SUMMARY:
-        return SUMMARY.index(name), ""
-    return len(SUMMARY) + (not name.startswith((ONE_GROUP, *KINDS.values()))), name
-
-
-def _row(task: Task, name: str, runs: Sequence[Run]) -> str:
-    values = [run[name] for run in runs if name in run]
-    mean, goal = statistics.mean(values), task.goals.get(name)
-    cells = [name, f"{mean:.2%}", f"{min(values):.1%} - {max(values):.1%}", "", ""]
-    if goal is not None:
-        most = name in AT_MOST
-        met = mean <= goal if most else mean >= goal
-        cells[3:] = [f"at {'most' if most else 'least'} {goal:.1%}", "yes" if met else "no"]
-    return f"| {' | '.join(cells)} |"
-
-
 def keep(name: str, runs: list[Run]) -> None:
-    """Put a task's runs beside its former ones of other folds and seeds; write the page anew."""
+    """Put a task's runs beside its former ones of other folds and seeds; write the pages anew."""
     results = read_results()
     by_place = {(run["fold"], run["seed"]): run for run in [*results.get(name, []), *runs]}
     results[name] = [by_place[place] for place in sorted(by_place)]
     text = json.dumps(results, indent=1, sort_keys=True) + "\n"
     RESULTS.write_text(text, encoding="utf-8")
-    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
+    voice_page.write_pages(results)
 
 
 def read_results(path: Path = RESULTS) -> dict[str, list[Run]]:
@@ -237,18 +151,6 @@ def read_results(path: Path = RESULTS) -> dict[str, list[Run]]:
         return {}
     results: dict[str, list[Run]] = json.loads(path.read_text(encoding="utf-8"))
     return results
-
-
-def with_tables(page: str, results: dict[str, list[Run]]) -> str:
-    """Return the page with all tables between its two markers."""
-    tables = (_titled(name, runs) for name, runs in results.items())
-    return report.between(page, BEGIN, END, "\n\n".join(tables))
-
-
-def _titled(key: str, runs: list[Run]) -> str:
-    name, _, model = key.partition(", ")
-    text = table(TASKS[name], runs)
-    return f"With `train.model: {model}`:\n\n{text}" if model else text
 
 
 if __name__ == "__main__":

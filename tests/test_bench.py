@@ -25,12 +25,14 @@ from bench import (
     report,
     scale_page,
     voice,
+    voice_page,
 )
 from bench.__main__ import LONG, MODULES, main
 from bench.corpora import recordings
 from bench.counted import Cost, run_counted
 from bench.figures import Figure, ratio_figure, value_figure
 from bench.pairs import Comparison, Side, compare, repeat, untold
+from bench.voice_tasks import TASKS, Task
 from bench.workshop import Pipeline, needed_by
 from timbre.audio import Waveform
 
@@ -317,8 +319,10 @@ def test_a_quick_run_goes_through_all_stages_up_to_training(
 
 
 def test_the_page_of_results_is_that_of_the_committed_runs() -> None:
-    page = voice.PAGE.read_text(encoding="utf-8")
-    assert voice.with_tables(page, voice.read_results()) == page
+    page = voice_page.PAGE.read_text(encoding="utf-8")
+    assert voice_page.with_tables(page, voice.read_results()) == page
+    page = voice_page.README.read_text(encoding="utf-8")
+    assert voice_page.with_short_table(page, voice.read_results()) == page
     page = ablation.PAGE.read_text(encoding="utf-8")
     assert ablation.with_table(page, voice.read_results(ablation.RESULTS)) == page
 
@@ -356,17 +360,17 @@ def test_each_form_is_asked_first_as_often_as_the_others() -> None:
 
 def test_goals_are_of_measures_that_the_runs_have() -> None:
     for key, runs in voice.read_results().items():
-        goals = voice.TASKS[key.partition(", ")[0]].goals
+        goals = TASKS[key.partition(", ")[0]].goals
         assert all(set(goals) <= set(run) for run in runs)
 
 
 def test_a_goal_is_met_by_the_mean_over_runs() -> None:
-    task = voice.Task("Some", "corpus", {}, {"clean": 0.9, "calibration error": 0.02})
+    task = Task("Some", "corpus", {}, {"clean": 0.9, "calibration error": 0.02})
     runs = [
         {"fold": fold, "seed": 0, "clean": clean, "calibration error": error}
         for fold, (clean, error) in enumerate([(0.8, 0.02), (1.0, 0.04)])
     ]
-    assert voice.table(task, runs).splitlines()[-2:] == [
+    assert voice_page.table(task, runs).splitlines()[-2:] == [
         "| clean | 90.00% | 80.0% - 100.0% | at least 90.0% | yes |",
         "| calibration error | 3.00% | 2.0% - 4.0% | at most 2.0% | no |",
     ]

@@ -1,0 +1,70 @@
+"""The corpora that `bench.voice` trains on, and the names of what it measures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.corpora import DIGITS
+from bench.workshop import Changes
+
+ONE_GROUP = "clean, "  # before the name of a group
+KINDS = {"same_recording_reencoded": "re-encoded", "other_recording": "other recordings"}
+
+Run = dict[str, Any]  # fold, seed, and the measures by name
+
+
+@dataclass(frozen=True)
+class Task:
+    """A corpus, how it is split, and what is hoped for."""
+
+    title: str
+    corpus: str
+    changes: Changes
+    goals: Mapping[str, float]
+    n_folds: int = 0
+    second: bool = False  # whether the other recordings are of its classes
+
+
+NOISES = ("white_noise_10db", "babble_10db")
+CODECS = ("mp3_64kbps", "mp3_32kbps", "vorbis_q0", "opus_16kbps")
+RECITERS: Changes = {"data": {"audio": "Dataset"}}
+SPEAKERS: Changes = {"data": {"table": "filespaths_speakers.csv"}}
+OFFICIAL: Changes = {"split": {"method": "column"}}
+SHORT: Changes = {**OFFICIAL, "extract": DIGITS}
+TASKS = {
+    "reciters": Task(
+        "12 reciters, grouped by surah",
+        "reciters",
+        RECITERS,
+        {
+            "clean": 0.99,
+            **dict.fromkeys((*NOISES, *CODECS, "telephone"), 0.95),
+            "worst usual condition": 0.85,
+            "calibration error": 0.02,
+            "re-encoded, mean over reciters": 0.97,
+            "other recordings, mean over reciters": 0.75,
+        },
+        n_folds=6,
+        second=True,
+    ),
+    "random": Task(
+        "12 reciters, random rows", "reciters", {**RECITERS, "split": {"method": "random"}}, {}
+    ),
+    "digits": Task("spoken digits, official split", "fsdd", SHORT, {"clean": 0.993}),
+    "speakers": Task(
+        "who speaks the digits, official split", "fsdd", {**SHORT, **SPEAKERS}, {"clean": 0.997}
+    ),
+    # As a user has it who reads no page: windows of 5 s for clips of less than one.
+    "digits_as_shipped": Task(
+        "spoken digits, official split, windows of 5 s", "fsdd", OFFICIAL, {"clean": 0.993}
+    ),
+    "speakers_as_shipped": Task(
+        "who speaks the digits, official split, windows of 5 s",
+        "fsdd",
+        {**OFFICIAL, **SPEAKERS},
+        {"clean": 0.997},
+    ),
+    "strangers": Task(
+        "spoken digits of a speaker left out", "fsdd", {"extract": DIGITS}, {}, n_folds=6
+    ),
+}
