@@ -10,7 +10,6 @@ Writes bench/ablation.json, and from it the table of docs/lab-notes.md:
 
 import argparse
 import itertools
-import json
 import statistics
 import sys
 import tempfile
@@ -88,10 +87,7 @@ def run_variants(
 
 def keep(name: str, run: Run) -> None:
     """Put a run beside those of other variants, folds and seeds; write the page anew."""
-    results = voice.read_results(RESULTS)
-    others = [old for old in results.get(name, []) if _place(old) != _place(run)]
-    results[name] = sorted([*others, run], key=_place)
-    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    results = voice.merge(RESULTS, name, [run])
     PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 

@@ -137,12 +137,16 @@ def other_recordings(model: Path) -> dict[str, float]:
 
 def keep(name: str, runs: list[Run]) -> None:
     """Put a task's runs beside its former ones of other folds and seeds; write the pages anew."""
-    results = read_results()
+    voice_page.write_pages(merge(RESULTS, name, runs))
+
+
+def merge(path: Path, name: str, runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Put runs beside others of their name, in the place of those of the same fold and seed."""
+    results = read_results(path)
     by_place = {(run["fold"], run["seed"]): run for run in [*results.get(name, []), *runs]}
     results[name] = [by_place[place] for place in sorted(by_place)]
-    text = json.dumps(results, indent=1, sort_keys=True) + "\n"
-    RESULTS.write_text(text, encoding="utf-8")
-    voice_page.write_pages(results)
+    path.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return results
 
 
 def read_results(path: Path = RESULTS) -> dict[str, list[Run]]:

@@ -28,7 +28,7 @@ from bench import (
     voice_page,
 )
 from bench.__main__ import LONG, MODULES, main
-from bench.corpora import recordings
+from bench.corpora import reciter_recordings
 from bench.counted import Cost, run_counted
 from bench.figures import Figure, ratio_figure, value_figure
 from bench.pairs import Comparison, Side, compare, repeat, untold
@@ -378,7 +378,7 @@ def test_a_goal_is_met_by_the_mean_over_runs() -> None:
 
 @pytest.mark.real
 def test_planted_copies_are_found_and_other_recordings_are_not() -> None:
-    paths = sorted((recordings() / "reciters" / "Dataset").glob("*/*.ogg"))[::5]
+    paths = reciter_recordings()[::5]
     planted = planted_leaks.plant(paths, planted_leaks.spectrograms(paths), 30)
     assert planted.share() >= 0.99
     assert len(planted.alarms) <= 0.001 * planted.n_pairs
