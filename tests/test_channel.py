@@ -20,6 +20,7 @@ from timbre.imitations import (
     reverberate,
     with_babble,
 )
+from timbre.padding import silence_behind
 
 N_MELS, N_FRAMES = 16, 24
 FLOOR = -80.0
@@ -34,6 +35,11 @@ def batch(n: int = 8, seed: int = 0) -> torch.Tensor:
     """Windows in dB whose loudest cell is 0."""
     windows = -80 * torch.rand(n, 1, N_MELS, N_FRAMES, generator=seeded(seed))
     return windows - windows.amax((1, 2, 3), keepdim=True)
+
+
+def short_batch(lengths: list[int], seed: int = 0) -> torch.Tensor:
+    """Windows of which `lengths` frames are heard, with silence behind."""
+    return silence_behind(batch(len(lengths), seed), torch.tensor(lengths), FLOOR)
 
 
 def changed(channel: Channel, windows: torch.Tensor, seed: int = 0) -> torch.Tensor:
@@ -87,6 +93,40 @@ def test_windows_stay_windows(seed: int) -> None:
     assert found.min() >= FLOOR
 
 
+@given(st.integers(0, 300), st.lists(st.integers(1, N_FRAMES), min_size=1, max_size=8))
+def test_silence_behind_a_clip_stays_silence(seed: int, lengths: list[int]) -> None:
+    found = changed(replace(LOUD, speed=0), short_batch(lengths, seed), seed)
+    assert torch.equal(silence_behind(found.clone(), torch.tensor(lengths), FLOOR), found)
+    assert found.amax((1, 2, 3)).tolist() == [0.0] * len(lengths)
+
+
+@given(st.integers(0, 300), st.lists(st.integers(1, N_FRAMES), min_size=1, max_size=8))
+def test_a_crop_is_a_piece_of_what_is_heard_and_a_shorter_clip_stays_as_it_is(
+    seed: int, lengths: list[int]
+) -> None:
+    windows = short_batch(lengths, seed)
+    drawn = always("crop").draw(len(lengths), N_MELS, N_FRAMES, seeded(seed))
+    found = always("crop").apply(windows.clone(), drawn, torch.ones(N_MELS, 4 * N_FRAMES))
+    for own, before, heard, longest in zip(found, windows, lengths, drawn.length, strict=True):
+        kept = min(heard, int(longest))
+        assert (own[..., kept:] == FLOOR).all()
+        pieces = [before[..., start : start + kept] for start in range(heard - kept + 1)]
+        assert any(torch.allclose(own[..., :kept], one - one.max(), atol=1e-4) for one in pieces)
+
+
+@pytest.mark.parametrize("heard", [1, 6, N_FRAMES])
+def test_noise_is_measured_against_the_clip_and_not_against_the_silence_behind(heard: int) -> None:
+    windows = torch.zeros(1, 1, N_MELS, N_FRAMES)
+    windows[:, :, N_MELS // 2 :] = FLOOR  # so that the mean power is 1/2
+    silence_behind(windows, torch.tensor([heard]), FLOOR)
+    drawn = always("noise").draw(1, N_MELS, N_FRAMES, seeded())
+    drawn = replace(drawn, noise=torch.tensor([0.2]), noise_gains=torch.zeros(1, 6))
+    found = always("noise").apply(windows, drawn, torch.ones(N_MELS, 4 * N_FRAMES))
+    assert (found[0, 0, : N_MELS // 2, :heard] == 0).all()
+    quiet = found[0, 0, N_MELS // 2 :, :heard]
+    torch.testing.assert_close(quiet, torch.full_like(quiet, 10 * math.log10(0.1 / 1.1)))
+
+
 @given(st.sampled_from([-200.0, -80.0, 0.0]))
 def test_a_window_of_one_level_breaks_nothing(level: float) -> None:
     windows = torch.full((8, 1, N_MELS, N_FRAMES), level)
@@ -129,7 +169,7 @@ def test_draws_are_as_frequent_as_asked() -> None:
     }
     for switch, share in shares.items():
         assert share == pytest.approx(getattr(LOUD, switch), abs=0.02), switch
-    assert (draws.start + draws.length <= N_FRAMES).all()
+    assert ((draws.start >= 0) & (draws.start < 1)).all()
     assert (draws.low < draws.high).all()
 
 

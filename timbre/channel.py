@@ -24,6 +24,7 @@ from timbre.imitations import (
     reverberate,
     with_babble,
 )
+from timbre.padding import heard_frames, silence_behind
 
 N_KNOTS = 6  # of a curve over the bands
 NOISE_DB = (0.0, 40.0)  # signal-to-noise ratio, dB
@@ -51,8 +52,8 @@ class ChannelDraws:
     """What chance decided for n windows; neutral where a window is left as it is."""
 
     speed: torch.Tensor  # (n,); a batch is played at that of its first window
-    start: torch.Tensor  # (n,), frame at which the kept piece begins
-    length: torch.Tensor  # (n,), frames of it
+    start: torch.Tensor  # (n,), where the kept piece begins: share of the places that there are
+    length: torch.Tensor  # (n,), frames of it; a shorter clip stays as it is
     gains: torch.Tensor  # (n, N_KNOTS), dB
     decay: torch.Tensor  # (n,), of power from frame to frame; 0: no room
     tail: torch.Tensor  # (n,), energy of the reverberation over that of the direct sound
@@ -120,7 +121,7 @@ class Channel:
         decay = 10 ** (-6 * self.hop_seconds / between(*DECAY_SECONDS))
         return ChannelDraws(
             speed=some(0.6, between(1 - self.speed, 1 + self.speed), 1.0),
-            start=(torch.rand(n, generator=generator) * (n_frames - length + 1)).long(),
+            start=torch.rand(n, generator=generator),
             length=length,
             gains=some(0.8, knots(1.5 * self.equalise_db).T, 0.0).T,
             decay=some(self.reverb, decay, 0.0),
@@ -150,21 +151,24 @@ class Channel:
         draws = drawn.to(windows.device)
         if self.speed:
             windows = play(windows, float(drawn.speed[0]), self.mel_range, self.floor_db)
+        heard = heard_frames(windows)
         if self.crop:
             some = _numbers(drawn.length < windows.shape[3], windows.device)
-            windows[some] = crop(
-                windows[some], draws.start[some], draws.length[some], self.floor_db
-            )
+            heard, start = _piece(heard, draws.start, draws.length)
+            windows[some] = crop(windows[some], start[some], heard[some], self.floor_db)
         windows += curve(draws.gains, windows.shape[2])
         if self.noise or self.babble or self.reverb or self.distortion:
-            windows = self._add(windows, drawn, draws, field)
+            windows = self._add(windows, drawn, draws, field, heard)
         if self.gate:
             some = _numbers(drawn.gate.isfinite(), windows.device)
             windows[some] = drop_weak(windows[some], draws.gate[some], self.floor_db)
         if self.band_limit:
             limit_band(windows, draws.low, draws.high)
+        # A recording is padded after it was made: neither its noise nor its echo goes on behind it.
+        silence_behind(windows, heard, -math.inf)
         windows -= windows.amax((1, 2, 3), keepdim=True)
-        return torch.maximum(windows, draws.floor[:, None, None, None], out=windows)
+        torch.maximum(windows, draws.floor[:, None, None, None], out=windows)
+        return silence_behind(windows, heard, self.floor_db)
 
     def _limits(
         self,
@@ -179,7 +183,12 @@ class Channel:
         return low.where(telephone, 0.0), high.where(limited, float(n_mels))
 
     def _add(
-        self, windows: Windows, drawn: ChannelDraws, draws: ChannelDraws, field: torch.Tensor
+        self,
+        windows: Windows,
+        drawn: ChannelDraws,
+        draws: ChannelDraws,
+        field: torch.Tensor,
+        heard: torch.Tensor,
     ) -> Windows:
         n_frames = windows.shape[3]
         power = (windows * LOG_OF_DB).exp_()
@@ -188,7 +197,7 @@ class Channel:
             some = _numbers(drawn.decay > 0, power.device)
             power[some] = reverberate(power[some], draws.decay[some], draws.tail[some])
         if self.noise:
-            level = power.mean((1, 2, 3)) * draws.noise
+            level = power.mean((1, 2, 3)) * draws.noise * (n_frames / heard)
             add_noise(power, level, draws.noise_gains, field[:, first : first + n_frames])
         if self.distortion:
             flicker = field[:, second : second + n_frames] * power.mean(2, keepdim=True)
@@ -202,6 +211,14 @@ class Channel:
 def _numbers(chosen: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Return the numbers of the chosen windows; found on the CPU, or a GPU would be waited for."""
     return chosen.nonzero()[:, 0].to(device)
+
+
+def _piece(
+    heard: torch.Tensor, start: torch.Tensor, length: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return frames and beginning of each kept piece, all `(n,)`; it lies in what is heard."""
+    kept = torch.minimum(length, heard)
+    return kept, (start * (heard - kept + 1)).long()
 
 
 def _ratio(db_below: torch.Tensor) -> torch.Tensor:
