@@ -10,7 +10,7 @@ from channels import LOUD, QUIET, SWITCHES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timbre.channel import Channel, ChannelDraws
+from timbre.channel import LEAST_SECONDS, Channel, ChannelDraws
 from timbre.imitations import (
     add_noise,
     crop,
@@ -101,14 +101,15 @@ def test_silence_behind_a_clip_stays_silence(seed: int, lengths: list[int]) -> N
 
 
 @given(st.integers(0, 300), st.lists(st.integers(1, N_FRAMES), min_size=1, max_size=8))
-def test_a_crop_is_a_piece_of_what_is_heard_and_a_shorter_clip_stays_as_it_is(
+def test_a_crop_is_a_piece_of_what_is_heard_and_not_too_short_to_be_a_clip(
     seed: int, lengths: list[int]
 ) -> None:
     windows = short_batch(lengths, seed)
     drawn = always("crop").draw(len(lengths), N_MELS, N_FRAMES, seeded(seed))
     found = always("crop").apply(windows.clone(), drawn, torch.ones(N_MELS, 4 * N_FRAMES))
-    for own, before, heard, longest in zip(found, windows, lengths, drawn.length, strict=True):
-        kept = min(heard, int(longest))
+    least = round(LEAST_SECONDS / QUIET.hop_seconds)
+    for own, before, heard, share in zip(found, windows, lengths, drawn.kept, strict=True):
+        kept = max(int(share * heard), min(heard, least))
         assert (own[..., kept:] == FLOOR).all()
         pieces = [before[..., start : start + kept] for start in range(heard - kept + 1)]
         assert any(torch.allclose(own[..., :kept], one - one.max(), atol=1e-4) for one in pieces)
@@ -164,7 +165,7 @@ def test_draws_are_as_frequent_as_asked() -> None:
         "distortion": (draws.distortion > 0).float().mean(),
         "gate": draws.gate.isfinite().float().mean(),
         "band_limit": (draws.high < N_MELS).float().mean(),
-        "crop": (draws.length < N_FRAMES).float().mean(),
+        "crop": (draws.kept < 1).float().mean(),
         "raise_floor": (draws.floor > FLOOR).float().mean(),
     }
     for switch, share in shares.items():

@@ -37,7 +37,8 @@ LOW_PASS = (0.35, 1.0)  # share of the bands that is left
 TELEPHONE_LOW, TELEPHONE_HIGH = (0.016, 0.11), (0.47, 0.78)  # shares of the bands
 TELEPHONES = 0.4  # of the limited windows lose low bands as well
 FLOORS = (0.44, 1.0)  # share of top_db at which a raised floor lies
-KEPT = (0.15, 0.8)  # share of a cropped window that is left
+KEPT = (0.15, 0.8)  # share of a cropped clip that is left
+LEAST_SECONDS = 0.2  # of it; a shorter clip stays as it is
 FIELD = 4  # windows' lengths of noise drawn for an epoch
 # What of a Channel makes another recording; all else describes the windows.
 IMITATIONS = (
@@ -52,8 +53,8 @@ class ChannelDraws:
     """What chance decided for n windows; neutral where a window is left as it is."""
 
     speed: torch.Tensor  # (n,); a batch is played at that of its first window
-    start: torch.Tensor  # (n,), where the kept piece begins: share of the places that there are
-    length: torch.Tensor  # (n,), frames of it; a shorter clip stays as it is
+    kept: torch.Tensor  # (n,), share of the clip that is kept
+    start: torch.Tensor  # (n,), where it begins, as a share of the places that there are
     gains: torch.Tensor  # (n, N_KNOTS), dB
     decay: torch.Tensor  # (n,), of power from frame to frame; 0: no room
     tail: torch.Tensor  # (n,), energy of the reverberation over that of the direct sound
@@ -116,13 +117,13 @@ class Channel:
             strength = torch.rand(n, 1, generator=generator) * spread
             return torch.randn(n, N_KNOTS, generator=generator) * strength
 
-        length = some(self.crop, between(*KEPT) * n_frames, n_frames).long().clamp(min=1)
+        kept = some(self.crop, between(*KEPT), 1.0)
         low, high = self._limits(n_mels, between, generator)
         decay = 10 ** (-6 * self.hop_seconds / between(*DECAY_SECONDS))
         return ChannelDraws(
             speed=some(0.6, between(1 - self.speed, 1 + self.speed), 1.0),
+            kept=kept,
             start=torch.rand(n, generator=generator),
-            length=length,
             gains=some(0.8, knots(1.5 * self.equalise_db).T, 0.0).T,
             decay=some(self.reverb, decay, 0.0),
             tail=_ratio(between(*DIRECT_DB)),
@@ -153,8 +154,8 @@ class Channel:
             windows = play(windows, float(drawn.speed[0]), self.mel_range, self.floor_db)
         heard = heard_frames(windows)
         if self.crop:
-            some = _numbers(drawn.length < windows.shape[3], windows.device)
-            heard, start = _piece(heard, draws.start, draws.length)
+            some = _numbers(drawn.kept < 1, windows.device)
+            start, heard = self._piece(heard, draws)
             windows[some] = crop(windows[some], start[some], heard[some], self.floor_db)
         windows += curve(draws.gains, windows.shape[2])
         if self.noise or self.babble or self.reverb or self.distortion:
@@ -169,6 +170,12 @@ class Channel:
         windows -= windows.amax((1, 2, 3), keepdim=True)
         torch.maximum(windows, draws.floor[:, None, None, None], out=windows)
         return silence_behind(windows, heard, self.floor_db)
+
+    def _piece(self, heard: torch.Tensor, draws: ChannelDraws) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return where each window's piece of `heard` frames begins, and its frames, `(n,)`."""
+        least = heard.clamp(max=max(round(LEAST_SECONDS / self.hop_seconds), 1))
+        length = torch.maximum((draws.kept * heard).long(), least)
+        return (draws.start * (heard - length + 1)).long(), length
 
     def _limits(
         self,
@@ -211,14 +218,6 @@ class Channel:
 def _numbers(chosen: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Return the numbers of the chosen windows; found on the CPU, or a GPU would be waited for."""
     return chosen.nonzero()[:, 0].to(device)
-
-
-def _piece(
-    heard: torch.Tensor, start: torch.Tensor, length: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return frames and beginning of each kept piece, all `(n,)`; it lies in what is heard."""
-    kept = torch.minimum(length, heard)
-    return kept, (start * (heard - kept + 1)).long()
 
 
 def _ratio(db_below: torch.Tensor) -> torch.Tensor:
