@@ -102,10 +102,12 @@ def with_table(page: str, results: dict[str, list[Run]]) -> str:
 def table(results: dict[str, list[Run]]) -> str:
     """Return the means of each variant, and what they gain on the defaults of the same runs."""
     lines = [f"| change | runs | {' | '.join(COLUMNS)} |", f"|---|---|{'---|' * len(COLUMNS)}"]
-    shipped = results[SHIPPED]
-    lines.append(_row(SHIPPED, shipped, []))
-    changed = [name for name in VARIANTS if name in results and name != SHIPPED]
-    lines += [_row(name, results[name], shipped) for name in changed]
+    shipped = results.get(SHIPPED, [])
+    lines += [
+        _row(name, results[name], [] if name == SHIPPED else shipped)
+        for name in VARIANTS
+        if name in results
+    ]
     return "\n".join(lines)
 
 
