@@ -17,6 +17,8 @@ from timbre.model_file import load_model
 REPOSITORY = Path(__file__).parent.parent
 SETTINGS: dict[str, Any] = {
     "epochs": 30,
+    # Sums in another order differ in their last bits; larger steps make whole points of them.
+    "lr": 0.001,
     "dropout": 0.0,
     "precision": "float32",
     "class_weights": "balanced",
@@ -52,11 +54,10 @@ def measured(**changes: object) -> tuple[dict[str, Any], list[Epoch]]:
 def whole(capfd: pytest.CaptureFixture[str]) -> list[bytes]:
     """What a training in two processes leaves; near enough to what one leaves."""
     (alone, one), (together, two) = measured(), measured(processes=2)
-    for here, there in zip(one[:3], two[:3], strict=True):
+    for here, there in zip(one, two, strict=True):
         assert here.train_loss == pytest.approx(there.train_loss, rel=1e-3)
-        assert here.train_accuracy == pytest.approx(there.train_accuracy, abs=1e-6)
-    assert together["val_accuracy"] == pytest.approx(alone["val_accuracy"], abs=0.1)
-    assert together["val_loss"] == pytest.approx(alone["val_loss"], abs=0.05)
+        assert here.val_loss == pytest.approx(there.val_loss, rel=1e-3)
+        assert here.train_accuracy == pytest.approx(there.train_accuracy, abs=0.03)  # a clip of 36
     assert together["parameters"] == alone["parameters"]
     assert [epoch.lr for epoch in one] == [epoch.lr for epoch in two]
     assert not Path(".timbre/train_cnn").exists()
