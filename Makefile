@@ -19,7 +19,7 @@ repro: .venv/ready  ## run the whole pipeline on the demo corpus, or on the one 
 	@echo "curves: plots/learning_curves.png   confusion matrix: plots/confusion.png"
 
 test: .venv/ready  ## run all tests, with coverage
-	pytest --cov
+	pytest --cov --numprocesses auto --maxprocesses 4 --dist worksteal
 
 test-fast: .venv/ready  ## run the tests that start no DVC and need no real recordings
 	pytest -m "not pipeline and not real"

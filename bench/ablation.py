@@ -2,7 +2,8 @@
 
 Changes one setting at a time, trains the reciters with some folds and seeds, scores each model as
 `bench.voice` does, and puts beside it what the defaults achieved with the same folds and seeds.
-Those are run here too, so that all rows are of the same code.
+Those are run here too, so that all rows are of the same code, and of one processor if the commands
+all run on it: another one rounds otherwise, which moves a row as another seed does.
 Writes bench/ablation.json, and from it the table of docs/lab-notes.md:
 
     python -m bench.ablation --folds 0 --seeds 0 1
