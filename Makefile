@@ -18,6 +18,7 @@ repro: .venv/ready  ## run the whole pipeline on the demo corpus, or on the one 
 	@cat metrics/test.json
 	@echo "curves: plots/learning_curves.png   confusion matrix: plots/confusion.png"
 
+# Not more than four at a time: each process makes a finished clone of its own for its tests.
 test: .venv/ready  ## run all tests, with coverage
 	pytest --cov --numprocesses auto --maxprocesses 4 --dist worksteal
 

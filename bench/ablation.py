@@ -6,7 +6,8 @@ Those are run here too, so that all rows are of the same code, and of one proces
 all run on it: another one rounds otherwise, which moves a row as another seed does.
 Writes bench/ablation.json, and from it the table of docs/lab-notes.md:
 
-    python -m bench.ablation --folds 0 --seeds 0 1
+    python -m bench.ablation --folds 0 --seeds 0
+    python -m bench.ablation --folds 1 --seeds 1
     python -m bench.ablation "without noise" resnet --folds 1
 """
 

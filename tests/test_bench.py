@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import astuple
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 import pytest
@@ -325,6 +326,18 @@ def test_the_page_of_results_is_that_of_the_committed_runs() -> None:
     assert voice_page.with_short_table(page, voice.read_results()) == page
     page = ablation.PAGE.read_text(encoding="utf-8")
     assert ablation.with_table(page, voice.read_results(ablation.RESULTS)) == page
+
+
+def test_the_readme_begins_with_the_means_of_the_committed_runs() -> None:
+    def percent(task: str, measure: str, digits: int) -> str:
+        return f"{100 * mean(run[measure] for run in results[task]):.{digits}f} %"
+
+    results = voice.read_results()
+    begins = " ".join(voice_page.README.read_text(encoding="utf-8").split("\n\n")[1].split())
+    other = percent("reciters", "other recordings, mean over reciters", 0)
+    assert f"{percent('digits', 'clean', 1)} on the official test of the spoken digits" in begins
+    assert f"{percent('reciters', 'clean', 1)} on new chapters of twelve reciters" in begins
+    assert f"{other} on *other recordings* of two of them" in begins
 
 
 def test_the_page_of_exports_is_that_of_the_committed_run() -> None:
