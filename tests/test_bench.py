@@ -329,10 +329,11 @@ def test_the_page_of_results_is_that_of_the_committed_runs() -> None:
 
 
 def test_the_readme_begins_with_the_means_of_the_committed_runs() -> None:
+    results = voice.read_results()
+
     def percent(task: str, measure: str, digits: int) -> str:
         return f"{100 * mean(run[measure] for run in results[task]):.{digits}f} %"
 
-    results = voice.read_results()
     begins = " ".join(voice_page.README.read_text(encoding="utf-8").split("\n\n")[1].split())
     other = percent("reciters", "other recordings, mean over reciters", 0)
     assert f"{percent('digits', 'clean', 1)} on the official test of the spoken digits" in begins
