@@ -38,6 +38,7 @@ from timbre.extraction import (
 from timbre.features import n_frames
 from timbre.shards import shard_name
 from timbre.sources import Source
+from timbre.window_sizes import LONGEST_SECONDS
 from timbre.windows import Windowing
 
 LEAST_EFFICIENCY = 0.9
@@ -158,17 +159,18 @@ class Corpus:
         """List clips below `root`, each under an id of its own; shards will lie in `folder`."""
         extract = params()["extract"]
         rate = extract["sample_rate"]
-        kept = Windowing(extract["window_seconds"], extract["window_hop_seconds"], keep_all=False)
+        kept = Windowing(LONGEST_SECONDS, extract["window_hop_seconds"], keep_all=False)
         digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
         files = [path.relative_to(root).as_posix() for path in paths]
-        hear: dict[str, Any] = {"front_end": ours.front_end(), "sample_rate": rate, "kept": kept}
+        front_end = ours.front_end()
+        hear: dict[str, Any] = {"front_end": front_end, "sample_rate": rate, "kept": kept}
         return cls(
             folder,
             [
                 Source(f"{number:06d}", file, sha256)
                 for number, (file, sha256) in enumerate(zip(files, digests, strict=True))
             ],
-            (extract["n_mels"], n_frames(kept.samples(rate), extract["hop_length"])),
+            (extract["n_mels"], n_frames(kept.samples(rate), front_end.hop_length)),
             partial(fill_shard, root=root, attributes={}, **hear),
             partial(fill_piece, root=root, **hear),
         )

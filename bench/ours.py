@@ -16,6 +16,7 @@ from tqdm import tqdm
 from bench.workshop import params
 from timbre.audio import load
 from timbre.log_mel import LogMel, LogMelArray
+from timbre.window_sizes import LONGEST_SECONDS, fitting_hop
 from timbre.windows import cut
 from timbre.workers import map_unordered, n_cores
 
@@ -37,7 +38,7 @@ def front_end(hop_length: int | None = None) -> LogMel:
     return LogMel(
         sample_rate=extract["sample_rate"],
         n_fft=extract["n_fft"],
-        hop_length=hop_length or extract["hop_length"],
+        hop_length=hop_length or fitting_hop(LONGEST_SECONDS, extract["sample_rate"]),
         n_mels=extract["n_mels"],
         fmin=extract["fmin"],
         fmax=extract["fmax"] or extract["sample_rate"] / 2,

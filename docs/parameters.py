@@ -111,6 +111,8 @@ def kind(field: Schema) -> str:
 
 def allowed(field: Schema) -> str:
     """Say which values of its type a field takes; "" for all."""
+    if "anyOf" in field:
+        return "; ".join(filter(None, map(allowed, field["anyOf"])))
     if "enum" in field:
         return ", ".join(f"`{value}`" for value in field["enum"])
     if "pattern" in field:

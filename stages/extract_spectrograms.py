@@ -16,11 +16,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from tqdm import tqdm
 
 from timbre import command
@@ -37,6 +38,13 @@ from timbre.quarantine import BadAudio, Unusable, left_out, read_unusable, write
 from timbre.shard_plan import deal, earlier_shards, plan
 from timbre.shards import Attributes
 from timbre.sources import read_sources
+from timbre.window_sizes import (
+    LONGEST_SECONDS,
+    SHORTEST_SECONDS,
+    clip_seconds,
+    fitting_hop,
+    fitting_seconds,
+)
 from timbre.windows import Windowing
 from timbre.workers import get_ready, map_unordered, n_cores
 
@@ -53,11 +61,11 @@ class Extract(Section):
     """The section `extract` of params.yaml."""
 
     sample_rate: int = Field(ge=1000, le=384_000)  # Hz; clips are resampled to it
-    window_seconds: float = Field(gt=0, le=600)  # length of one network input
+    window_seconds: float | None = Field(gt=0, le=600)  # of one network input; null: as the clips
     windows: Literal["first", "all"]  # of a long clip
     window_hop_seconds: float = Field(gt=0, le=600)  # between the windows of a long clip
     n_fft: int = Field(ge=32, le=65_536)  # samples a spectrum
-    hop_length: int = Field(ge=1, le=65_536)  # samples between two spectra
+    hop_length: int | None = Field(ge=1, le=65_536)  # samples between spectra; null: by the window
     n_mels: int = Field(ge=4, le=1024)  # bands
     fmin: float = Field(ge=0)  # Hz, lower edge of the lowest band
     fmax: float | None  # Hz, upper edge of the highest; null: half the sample rate
@@ -66,6 +74,13 @@ class Extract(Section):
     scheduler: str  # Dask's, such as tcp://host:8786; "": DASK_SCHEDULER_ADDRESS, or no cluster
     audio_url: str  # of a folder like data.root, read through fsspec; "": data.root itself
 
+    @field_validator("window_seconds", "hop_length", "fmax", mode="before")
+    @classmethod
+    def _no_boolean_as_a_number(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError("is not a number")
+        return value
+
     @model_validator(mode="after")
     def _possible(self) -> "Extract":
         fmax = self.fmax_hz()
@@ -73,12 +88,14 @@ class Extract(Section):
             raise ValueError(f"fmax {fmax:g} Hz is above half the sample_rate {self.sample_rate}")
         if self.fmin >= fmax:
             raise ValueError(f"fmin {self.fmin:g} Hz is not below fmax {fmax:g} Hz")
-        if self.window_seconds * self.sample_rate < self.hop_length:
+        shortest = self.window_seconds or SHORTEST_SECONDS
+        if shortest * self.sample_rate < self.hop(shortest):
             raise ValueError("window_seconds is shorter than hop_length")
         if round(self.window_hop_seconds * self.sample_rate) < 1:
             raise ValueError("window_hop_seconds is shorter than a sample")
-        n_samples = round(self.window_seconds * self.sample_rate)
-        n_cells = self.n_mels * n_frames(n_samples, self.hop_length)
+        longest = self.window_seconds or LONGEST_SECONDS
+        n_samples = round(longest * self.sample_rate)
+        n_cells = self.n_mels * n_frames(n_samples, self.hop(longest))
         if max(n_samples, n_cells) > LARGEST_WINDOW:
             raise ValueError(f"a window would have {n_samples} samples and {n_cells} cells")
         return self
@@ -89,6 +106,10 @@ class Extract(Section):
             if (value := getattr(self, key)) and not all(value.partition("://")):
                 raise ValueError(f"{key} must be empty or an address like {like}, not {value!r}")
         return self
+
+    def hop(self, window_seconds: float) -> int:
+        """Return how many samples lie between the spectra of a window of that length."""
+        return self.hop_length or fitting_hop(window_seconds, self.sample_rate)
 
     def fmax_hz(self) -> float:
         """Return the upper edge of the highest band in Hz."""
@@ -103,17 +124,18 @@ def main(root: Path, clips: Path, bad_headers: Path, spectrograms: Path, quarant
     front_end = LogMel(
         sample_rate=params.sample_rate,
         n_fft=params.n_fft,
-        hop_length=params.hop_length,
+        hop_length=params.hop(LONGEST_SECONDS),
         n_mels=params.n_mels,
         fmin=params.fmin,
         fmax=params.fmax_hz(),
         top_db=params.top_db,
     )
     _check_bands(front_end)
-    kept = Windowing(params.window_seconds, params.window_hop_seconds, params.windows == "all")
-    attributes = describe(params)
+    kept = windowing(params, clips)
+    front_end = replace(front_end, hop_length=params.hop(kept.window_seconds))
+    attributes = describe(params, kept)
     staging = STAGING / hashlib.sha256(json.dumps(attributes).encode()).hexdigest()[:16]
-    shape = (params.n_mels, n_frames(kept.samples(params.sample_rate), params.hop_length))
+    shape = (params.n_mels, n_frames(kept.samples(params.sample_rate), front_end.hop_length))
     dealt = deal(read_sources(clips), params.n_shards)
     earlier = earlier_shards(OUTPUT, STAGING / "previous", clips, dealt, attributes)
     finished, tasks = plan(dealt, earlier, staging, shape, attributes)
@@ -145,10 +167,21 @@ def scheduler(params: Extract) -> str:
     return params.scheduler or os.environ.get(SCHEDULER, "")
 
 
-def describe(params: Extract) -> Attributes:
+def windowing(params: Extract, clips: Path) -> Windowing:
+    """Return which windows are kept; their length is that of the clips if none is asked for."""
+    seconds, hop = params.window_seconds, params.window_hop_seconds
+    if seconds is None:
+        seconds = fitting_seconds(clip_seconds(clips))
+        hop = min(hop, seconds)  # between windows further apart some of a clip would go unheard
+    return Windowing(seconds, hop, params.windows == "all")
+
+
+def describe(params: Extract, kept: Windowing) -> Attributes:
     """Return all that decides the values in a shard: two equal descriptions, two equal shards."""
     settings = params.model_dump(exclude={"n_shards", "scheduler", "audio_url"})
-    return settings | {"fmax": params.fmax_hz(), **versions()}
+    seconds = {"window_seconds": kept.window_seconds, "window_hop_seconds": kept.hop_seconds}
+    fitted = {"hop_length": params.hop(kept.window_seconds), "fmax": params.fmax_hz()}
+    return settings | seconds | fitted | versions()
 
 
 def n_new(tasks: list[ShardTask]) -> int:

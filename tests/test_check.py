@@ -174,9 +174,9 @@ def very_short_clip(corpus: Corpus) -> None:
 
 
 def short_clips(corpus: Corpus) -> None:
-    for row in corpus.rows:
+    for row in corpus.rows[1:]:
         path = corpus.root / row[0]
-        soundfile.write(path, soundfile.read(path)[0][:8000], RATE)
+        soundfile.write(path, soundfile.read(path)[0][:4000], RATE)
 
 
 def few_groups(corpus: Corpus) -> None:
@@ -475,7 +475,7 @@ def test_what_is_assumed_of_the_settings_is_what_params_yaml_has() -> None:
     split, extract = params["split"], params["extract"]
     assert (split["train"], split["val"], split["test"]) == corpus_checks.FRACTIONS
     assert split["seed"] == corpus_checks.SEED
-    assert extract["window_seconds"] == clip_checks.WINDOW_SECONDS == survey.NEEDED_SECONDS
+    assert extract["window_seconds"] is None  # so it is fitting_seconds of the clips
     assert (extract["fmax"] or extract["sample_rate"] / 2) == clip_checks.FMAX_HZ
 
 
@@ -486,9 +486,9 @@ def test_no_more_is_compared_than_can_be() -> None:
 @pytest.mark.real
 def test_real_recordings_give_findings_that_are_true(real_data: Path, check: Check) -> None:
     digits = check(real_data / "fsdd")
-    assert set(told(digits)) == {"leak_groups", "padding"}  # its speakers are on both sides
+    assert set(told(digits)) == {"leak_groups"}  # its speakers are on both sides
     speakers = check(real_data / "fsdd", "--table", "filespaths_speakers.csv")
-    assert set(told(speakers)) == {"leak_groups", "padding", "giveaway"}  # a microphone each
+    assert set(told(speakers)) == {"leak_groups", "giveaway"}  # a microphone each
     shares = [each["told_by_the_recording"]["shares"] for each in (digits, speakers)]
     assert shares[0]["recording"] < 0.2
     assert shares[1]["recording"] > 0.7

@@ -330,6 +330,13 @@ def test_all_bad_clips_are_listed_with_their_number() -> None:
         ({"fmax": 4001}, "fmax 4001 Hz is above half the sample_rate 8000"),
         ({"fmin": 4000.0}, "fmin 4000 Hz is not below fmax 4000 Hz"),
         ({"hop_length": 2001}, "window_seconds is shorter than hop_length"),
+        ({"window_seconds": None, "hop_length": 8001}, "window_seconds is shorter than hop_length"),
+        (
+            {"window_seconds": 0.009, "hop_length": None},
+            "window_seconds is shorter than hop_length",
+        ),
+        ({"hop_length": True}, r"extract.hop_length: is not a number \(got True\)"),
+        ({"window_seconds": True}, r"extract.window_seconds: is not a number \(got True\)"),
         ({"n_mels": 160}, r"extract.n_mels: \d+ of 160 mel bands .* hear nothing .* lower n_mels"),
         ({"windows": "some"}, "extract.windows: Input should be 'first' or 'all'"),
         ({"window_hop_seconds": 1e-5}, "window_hop_seconds is shorter than a sample"),
@@ -338,6 +345,37 @@ def test_all_bad_clips_are_listed_with_their_number() -> None:
 def test_impossible_settings_are_explained(changes: dict[str, object], message: str) -> None:
     prepare(**changes)
     with pytest.raises(InputError, match=message):
+        extract()
+
+
+def test_without_a_length_windows_are_as_long_as_the_clips() -> None:
+    write_wav(CORPUS / NAMES[0], 1.3, 8000, 0)
+    prepare(window_seconds=None, hop_length=None, window_hop_seconds=2.5, windows="all")
+    fitted = extract()
+    prepare(window_seconds=2.0, hop_length=80, window_hop_seconds=2.0, windows="all")
+    assert extract() == fitted
+    assert {read_index(path).attributes["hop_length"] for path in SHARDS.iterdir()} == {80}
+
+
+def test_one_more_clip_of_usual_length_costs_one_extraction(
+    said: "Said", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(window_seconds=None)
+    extract()
+    remember(monkeypatch)
+    write_wav(CORPUS / "a/new.wav", 0.9, 8000, 9)
+    list_clips([*NAMES, "a/new.wav"])
+    prepare(window_seconds=None)
+    said()
+    extract()
+    assert said() == "1 computed, 6 reused"
+
+
+def test_a_table_whose_lengths_are_no_numbers_is_named() -> None:
+    prepare(window_seconds=None)
+    text = CLIPS.read_text("utf-8")
+    CLIPS.write_text(text.replace(",8000,", ",eight,"), "utf-8")
+    with pytest.raises(InputError, match=r"^data/clips\.csv: cannot be used \(invalid literal"):
         extract()
 
 

@@ -12,12 +12,12 @@ from timbre.atomic import replacing
 from timbre.audit import Audit
 from timbre.audit_text import corpus_facts, corpus_line, heading, verdict
 from timbre.class_facts import ClassFacts, class_facts
-from timbre.clip_checks import WINDOW_SECONDS
 from timbre.finding_kinds import KINDS, SEVERITIES
 from timbre.findings import Finding, Item, valid
 from timbre.giveaway import Giveaway
 from timbre.page import render
 from timbre.problems import InputError
+from timbre.window_sizes import fitting_seconds
 
 MOST_ITEMS = 5  # of a kind, in its box
 MOST_ROWS = 2000  # of a kind, in the table: a browser sorts ten thousand rows at once
@@ -150,7 +150,8 @@ def _lengths(seconds: "pd.Series[float]") -> dict[str, Any]:
         }
         for n, low, high in zip(counts, edges[:-1], edges[1:], strict=True)
     ]
-    mark = round(WINDOW_SECONDS / last * N_BARS, 2) if last > WINDOW_SECONDS else None
+    window = fitting_seconds(seconds.to_numpy())
+    mark = round(window / last * N_BARS, 2) if last > window else None
     reach = "the line is where the first window ends" if mark is not None else "none is longer"
-    told = f"The highest bar is {counts.max()} clips; a window has {WINDOW_SECONDS:g} s: {reach}."
+    told = f"The highest bar is {counts.max()} clips; a window has {window:g} s: {reach}."
     return {"bars": bars, "last": f"{last:.3g} s", "mark": mark, "told": told}

@@ -5,10 +5,10 @@ from typing import Any
 
 from timbre.audit import Audit
 from timbre.class_facts import class_facts, formats, rounded
-from timbre.clip_checks import WINDOW_SECONDS
 from timbre.corpus_checks import grouped_split
 from timbre.finding_kinds import KINDS, SEVERITIES
 from timbre.findings import Finding
+from timbre.window_sizes import fitting_seconds
 
 MOST_ITEMS = 5  # of a kind, in a terminal
 MOST_FORMATS = 3
@@ -72,14 +72,15 @@ def corpus_facts(audit: Audit) -> dict[str, str]:
     if clips.empty:
         return {}
     seconds, sizes = clips["seconds"], clips["label"].value_counts()
-    longer = (seconds > WINDOW_SECONDS).mean()
+    window = fitting_seconds(seconds.to_numpy())
+    longer = (seconds > window).mean()
     ways = formats(clips)
     stored = ", ".join(f"{name} ({n})" for name, n in ways.iloc[:MOST_FORMATS].items())
     more = f" and {len(ways) - MOST_FORMATS} more" if len(ways) > MOST_FORMATS else ""
     sounding = clips["bandwidth"].median() / 1000
     facts = {
         "length": f"{seconds.min():.3g} to {seconds.max():.3g} s, median {seconds.median():.3g} s; "
-        f"{longer:.0%} of the clips are longer than a window of {WINDOW_SECONDS:g} s",
+        f"{longer:.0%} of the clips are longer than a window of {window:g} s",
         "stored as": f"{stored}{more}; sound up to {sounding:.1f} kHz (median)",
         "class sizes": f"{sizes.min()} to {sizes.max()} clips",
         "split.method grouped": grouped_split(clips) or "is not possible",

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pandas as pd
 
 from timbre.findings import Finding, Item, finding
+from timbre.window_sizes import fitting_seconds
 
-WINDOW_SECONDS = 5.0  # extract.window_seconds of params.yaml
 FMAX_HZ = 11_025.0  # half of extract.sample_rate: what lies above is heard in no clip
 SILENT_DBFS = -66.0  # of the loudest frame; log_mel.SILENCE is this level
 QUIET_DBFS = -50.0  # of the loudest frame: 48 dB above the rounding of 16 bits
@@ -28,7 +28,7 @@ def clip_findings(clips: pd.DataFrame) -> list[Finding]:
     if len(narrow) > NEARLY_ALL * len(sounding):
         narrow = narrow.iloc[:0]
     loudness, bias = sounding["loudest"], clips["offset"].abs()
-    late = sounding[sounding["onset"] >= WINDOW_SECONDS]
+    late = sounding[sounding["onset"] >= fitting_seconds(clips["seconds"].to_numpy())]
     cut = clips[clips["clipped"] >= CLIPPED]
     return [
         *_each("silent", clips[silent], lambda c: f"nothing above {c.loudest:.0f} dBFS"),

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import pandas as pd
 
 from timbre.class_facts import formats
-from timbre.clip_checks import WINDOW_SECONDS
 from timbre.columns import SPLITS
 from timbre.corpus import rare_classes
 from timbre.findings import Finding, finding
 from timbre.giveaway import Giveaway
 from timbre.problems import InputError
 from timbre.splits import Method, fold_clips, split_clips
+from timbre.window_sizes import fitting_seconds
 
 FRACTIONS = (0.7, 0.15, 0.15)  # of split in params.yaml
 SEED = 0  # the same
@@ -80,14 +80,16 @@ def split_findings(clips: pd.DataFrame) -> list[Finding]:
 
 def length_findings(clips: pd.DataFrame) -> list[Finding]:
     """Look at how much of the sound is heard, and how full windows are."""
-    behind = float((clips["seconds"] - WINDOW_SECONDS).clip(lower=0).sum())
+    window = fitting_seconds(clips["seconds"].to_numpy())
+    behind = float((clips["seconds"] - window).clip(lower=0).sum())
     total = float(clips["seconds"].sum())
-    unheard = f"{behind / total:.0%} of {total / 60:.0f} minutes lie behind the first 5 s of clips"
+    share = f"{behind / total:.0%} of {total / 60:.0f} minutes"
+    unheard = f"{share} lie behind the first {window:g} s of clips"
     median = float(clips["seconds"].median())
-    padded = f"half of the clips are shorter than {median:.2g} s, a window has {WINDOW_SECONDS:g} s"
+    padded = f"half of the clips are shorter than {median:.2g} s, a window has {window:g} s"
     return [
         *finding("unheard", [unheard] if behind > MOST_UNHEARD * total else []),
-        *finding("padding", [padded] if median < MOSTLY_PADDING * WINDOW_SECONDS else []),
+        *finding("padding", [padded] if median < MOSTLY_PADDING * window else []),
     ]
 
 

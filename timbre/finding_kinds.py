@@ -89,7 +89,7 @@ KINDS: dict[str, Kind] = {
     "late": Kind(
         "warning",
         "clips that are silent as far as they are heard",
-        "with extract.windows first only the first 5 s are heard, and sound begins later",
+        "with extract.windows first no more than 5 s are heard, and sound begins later",
         "cut the silence off, or set extract.windows to all",
     ),
     "torn": Kind(
@@ -162,7 +162,7 @@ KINDS: dict[str, Kind] = {
     "unheard": Kind(
         "warning",
         "sound that is not heard",
-        "with extract.windows first only the first 5 s of a clip are heard",
+        "with extract.windows first no more than the first 5 s of a clip are heard",
         "set extract.windows to all, or cut the clips",
     ),
     "column": Kind(
@@ -193,7 +193,7 @@ KINDS: dict[str, Kind] = {
         "note",
         "windows that are mostly padding",
         "a window much longer than the clips costs time and teaches nothing",
-        "lower extract.window_seconds",
+        "set extract.window_seconds lower",
     ),
     "unlisted": Kind(
         "note",

@@ -16,13 +16,13 @@ from timbre.log_mel import LogMel
 from timbre.sound_facts import SoundFacts, measure
 from timbre.subfingerprints import Fingerprints, Listening, listening
 from timbre.torn import missing_end
+from timbre.window_sizes import LONGEST_SECONDS
 from timbre.windows import cut
 from timbre.worker_process import note
 from timbre.workers import map_unordered
 
 BATCH = 16  # files a task
 WORKER_MODULES = ("timbre.survey",)  # imported once, before the workers fork
-NEEDED_SECONDS = 5.0  # extract.window_seconds of params.yaml: damage behind it does no harm
 COMPARED_SECONDS = 30.0  # of a clip, in windows one after the other
 WINDOW_SECONDS = 5.0  # that a fingerprint covers
 SHORTEST = 1.1  # s; what is shorter is never compared (LEAST_FRAMES in copies.py)
@@ -108,7 +108,7 @@ def _hear(path: str, fatal: Mapping[str, str]) -> Heard | Unheard:
         header = read_header(path)
         with Path(path).open("rb", buffering=0) as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        facts, beginning = measure(Path(path), NEEDED_SECONDS, COMPARED_SECONDS)
+        facts, beginning = measure(Path(path), LONGEST_SECONDS, COMPARED_SECONDS)
         missing = missing_end(
             Path(path), header.n_samples / header.sample_rate, facts.seconds, facts.ended
         )

@@ -1,0 +1,54 @@
+"""How long a window is, and how far apart its spectra are, where the clips decide.
+
+Apart from what computes spectrograms: shards record these numbers, so that another rule here leaves
+valid what was computed with the same ones.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from timbre.problems import InputError, unusable
+from timbre.sources import read_columns
+
+# s. In whole seconds, since another length means that all is extracted anew: one more clip seldom
+# changes it. The notebook's windows have 5.
+SHORTEST_SECONDS, LONGEST_SECONDS = 1.0, 5.0
+NEARLY_ALL = 0.99  # of the clips fit into a window
+# A window has 256 spectra if they are no closer than speech recognition has them, and no further
+# apart than in the notebook's 5 s.
+N_SPECTRA, CLOSEST_SECONDS, FURTHEST_SECONDS = 256, 0.010, 0.0196
+HOP_STEP = 16  # samples: what n_fft and hop share, as large as an exported model's parts of sound
+
+
+def clip_seconds(clips: Path) -> npt.NDArray[np.float64]:
+    """Return how long the clips in clips.csv are by their headers, `(n_clips,)`.
+
+    Raises InputError if it is missing or not such a table.
+    """
+    try:
+        lengths = (
+            int(n) / int(rate) for n, rate in read_columns(clips, ("n_samples", "sample_rate"))
+        )
+        return np.fromiter(lengths, np.float64)
+    except (ValueError, ArithmeticError) as error:
+        raise InputError(unusable(clips, error)) from None
+
+
+def fitting_seconds(clip_seconds: npt.NDArray[np.floating[Any]]) -> float:
+    """Return the length in s of a window that nearly all clips fit into, 5 s at most.
+
+    `clip_seconds` is `(n_clips,)`. Without clips it is the longest that a window may be.
+    """
+    if not len(clip_seconds):
+        return LONGEST_SECONDS
+    longest = np.quantile(clip_seconds, NEARLY_ALL, method="inverted_cdf")
+    return float(np.clip(np.ceil(longest), SHORTEST_SECONDS, LONGEST_SECONDS))
+
+
+def fitting_hop(window_seconds: float, sample_rate: int) -> int:
+    """Return how many samples lie between the spectra of a window, 10 to 20 ms."""
+    seconds = min(max(window_seconds / (N_SPECTRA - 1), CLOSEST_SECONDS), FURTHEST_SECONDS)
+    return HOP_STEP * max(1, round(seconds * sample_rate / HOP_STEP))
