@@ -134,6 +134,8 @@ def main(root: Path, clips: Path, bad_headers: Path, spectrograms: Path, quarant
     kept = windowing(params, clips)
     front_end = replace(front_end, hop_length=params.hop(kept.window_seconds))
     attributes = describe(params, kept)
+    if params.window_seconds is None:
+        print(f"extract_spectrograms: windows of {kept.window_seconds:g} s, as the clips need them")
     staging = STAGING / hashlib.sha256(json.dumps(attributes).encode()).hexdigest()[:16]
     shape = (params.n_mels, n_frames(kept.samples(params.sample_rate), front_end.hop_length))
     dealt = deal(read_sources(clips), params.n_shards)

@@ -348,10 +348,17 @@ def test_impossible_settings_are_explained(changes: dict[str, object], message: 
         extract()
 
 
-def test_without_a_length_windows_are_as_long_as_the_clips() -> None:
+def test_without_a_length_windows_are_as_long_as_the_clips(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     write_wav(CORPUS / NAMES[0], 1.3, 8000, 0)
     prepare(window_seconds=None, hop_length=None, window_hop_seconds=2.5, windows="all")
+    capsys.readouterr()
     fitted = extract()
+    assert capsys.readouterr().out == (
+        "extract_spectrograms: windows of 2 s, as the clips need them\n"
+        "extract_spectrograms: 6 clips: 6 computed, 0 reused\n"
+    )
     prepare(window_seconds=2.0, hop_length=80, window_hop_seconds=2.0, windows="all")
     assert extract() == fitted
     assert {read_index(path).attributes["hop_length"] for path in SHARDS.iterdir()} == {80}
