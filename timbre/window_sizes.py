@@ -37,14 +37,14 @@ def clip_seconds(clips: Path) -> npt.NDArray[np.float64]:
         raise InputError(unusable(clips, error)) from None
 
 
-def fitting_seconds(clip_seconds: npt.NDArray[np.floating[Any]]) -> float:
+def fitting_seconds(lengths: npt.NDArray[np.floating[Any]]) -> float:
     """Return the length in s of a window that nearly all clips fit into, 5 s at most.
 
-    `clip_seconds` is `(n_clips,)`. Without clips it is the longest that a window may be.
+    `lengths` of the clips, `(n_clips,)`, are in s. Without clips it is the longest that it may be.
     """
-    if not len(clip_seconds):
+    if not len(lengths):
         return LONGEST_SECONDS
-    longest = np.quantile(clip_seconds, NEARLY_ALL, method="inverted_cdf")
+    longest = np.quantile(lengths, NEARLY_ALL, method="inverted_cdf")
     return float(np.clip(np.ceil(longest), SHORTEST_SECONDS, LONGEST_SECONDS))
 
 
