@@ -159,7 +159,8 @@ class Corpus:
         """List clips below `root`, each under an id of its own; shards will lie in `folder`."""
         extract = params()["extract"]
         rate = extract["sample_rate"]
-        kept = Windowing(LONGEST_SECONDS, extract["window_hop_seconds"], keep_all=False)
+        seconds = extract["window_seconds"] or LONGEST_SECONDS  # its clips have 6 s
+        kept = Windowing(seconds, extract["window_hop_seconds"], keep_all=False)
         digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
         files = [path.relative_to(root).as_posix() for path in paths]
         front_end = ours.front_end()

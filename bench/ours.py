@@ -38,7 +38,9 @@ def front_end(hop_length: int | None = None) -> LogMel:
     return LogMel(
         sample_rate=extract["sample_rate"],
         n_fft=extract["n_fft"],
-        hop_length=hop_length or fitting_hop(LONGEST_SECONDS, extract["sample_rate"]),
+        hop_length=hop_length
+        or extract["hop_length"]
+        or fitting_hop(LONGEST_SECONDS, extract["sample_rate"]),
         n_mels=extract["n_mels"],
         fmin=extract["fmin"],
         fmax=extract["fmax"] or extract["sample_rate"] / 2,

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field, field_validator, model_validator
 from tqdm import tqdm
 
@@ -37,11 +38,10 @@ from timbre.problems import InputError
 from timbre.quarantine import BadAudio, Unusable, left_out, read_unusable, write_unusable
 from timbre.shard_plan import deal, earlier_shards, plan
 from timbre.shards import Attributes
-from timbre.sources import read_sources
+from timbre.sources import read_seconds, read_sources
 from timbre.window_sizes import (
     LONGEST_SECONDS,
     SHORTEST_SECONDS,
-    clip_seconds,
     fitting_hop,
     fitting_seconds,
 )
@@ -173,7 +173,7 @@ def windowing(params: Extract, clips: Path) -> Windowing:
     """Return which windows are kept; their length is that of the clips if none is asked for."""
     seconds, hop = params.window_seconds, params.window_hop_seconds
     if seconds is None:
-        seconds = fitting_seconds(clip_seconds(clips))
+        seconds = fitting_seconds(np.array([*read_seconds(clips).values()]))
         hop = min(hop, seconds)  # between windows further apart some of a clip would go unheard
     return Windowing(seconds, hop, params.windows == "all")
 

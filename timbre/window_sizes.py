@@ -4,14 +4,10 @@ Apart from what computes spectrograms: shards record these numbers, so that anot
 valid what was computed with the same ones.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from timbre.problems import InputError, unusable
-from timbre.sources import read_columns
 
 # s. In whole seconds, since another length means that all is extracted anew: one more clip seldom
 # changes it. The notebook's windows have 5.
@@ -21,20 +17,6 @@ NEARLY_ALL = 0.99  # of the clips fit into a window
 # apart than in the notebook's 5 s.
 N_SPECTRA, CLOSEST_SECONDS, FURTHEST_SECONDS = 256, 0.010, 0.0196
 HOP_STEP = 16  # samples: what n_fft and hop share, as large as an exported model's parts of sound
-
-
-def clip_seconds(clips: Path) -> npt.NDArray[np.float64]:
-    """Return how long the clips in clips.csv are by their headers, `(n_clips,)`.
-
-    Raises InputError if it is missing or not such a table.
-    """
-    try:
-        lengths = (
-            int(n) / int(rate) for n, rate in read_columns(clips, ("n_samples", "sample_rate"))
-        )
-        return np.fromiter(lengths, np.float64)
-    except (ValueError, ArithmeticError) as error:
-        raise InputError(unusable(clips, error)) from None
 
 
 def fitting_seconds(lengths: npt.NDArray[np.floating[Any]]) -> float:
