@@ -46,8 +46,10 @@ SIZES: dict[str, Any] = {
     "channels": [2],
     "stride": 2,
     "pool": 2,
+    "last_pool": 1,
     "hidden": [4],
     "dropout": 0.1,
+    "view_dropout": 0.4,
 }
 Read = Callable[[Path, bytes], None]
 

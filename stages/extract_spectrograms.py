@@ -16,13 +16,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from tqdm import tqdm
 
 from timbre import command
@@ -38,10 +37,11 @@ from timbre.problems import InputError
 from timbre.quarantine import BadAudio, Unusable, left_out, read_unusable, write_unusable
 from timbre.shard_plan import deal, earlier_shards, plan
 from timbre.shards import Attributes
-from timbre.sources import read_seconds, read_sources
+from timbre.sources import read_headers, read_sources
 from timbre.window_sizes import (
     LONGEST_SECONDS,
     SHORTEST_SECONDS,
+    fitting_fmax,
     fitting_hop,
     fitting_seconds,
 )
@@ -68,22 +68,15 @@ class Extract(Section):
     hop_length: int | None = Field(ge=1, le=65_536)  # samples between spectra; null: by the window
     n_mels: int = Field(ge=4, le=1024)  # bands
     fmin: float = Field(ge=0)  # Hz, lower edge of the lowest band
-    fmax: float | None  # Hz, upper edge of the highest; null: half the sample rate
+    fmax: float | None  # Hz, upper edge of the highest; null: as the clips
     top_db: float = Field(gt=0, le=200)  # dB between the loudest cell and the floor
     n_shards: int = Field(ge=1, le=4096)  # files; more of them: finer reuse, more overhead
     scheduler: str  # Dask's, such as tcp://host:8786; "": DASK_SCHEDULER_ADDRESS, or no cluster
     audio_url: str  # of a folder like data.root, read through fsspec; "": data.root itself
 
-    @field_validator("window_seconds", "hop_length", "fmax", mode="before")
-    @classmethod
-    def _no_boolean_as_a_number(cls, value: object) -> object:
-        if isinstance(value, bool):
-            raise ValueError("is not a number")
-        return value
-
     @model_validator(mode="after")
     def _possible(self) -> "Extract":
-        fmax = self.fmax_hz()
+        fmax = self.sample_rate / 2 if self.fmax is None else self.fmax
         if fmax > self.sample_rate / 2:
             raise ValueError(f"fmax {fmax:g} Hz is above half the sample_rate {self.sample_rate}")
         if self.fmin >= fmax:
@@ -111,9 +104,14 @@ class Extract(Section):
         """Return how many samples lie between the spectra of a window of that length."""
         return self.hop_length or fitting_hop(window_seconds, self.sample_rate)
 
-    def fmax_hz(self) -> float:
-        """Return the upper edge of the highest band in Hz."""
-        return self.sample_rate / 2 if self.fmax is None else self.fmax
+
+class Fitted(NamedTuple):
+    """What the clips decide where params.yaml leaves it to them; names as there."""
+
+    window_seconds: float
+    window_hop_seconds: float
+    hop_length: int
+    fmax: float
 
 
 def main(root: Path, clips: Path, bad_headers: Path, spectrograms: Path, quarantine: Path) -> None:
@@ -121,21 +119,22 @@ def main(root: Path, clips: Path, bad_headers: Path, spectrograms: Path, quarant
     params = read_section("extract", Extract)
     policy = read_section("data", BadAudio, own_keys=True)
     get_ready(WORKER_MODULES)
+    fitted = fit(params, clips)
     front_end = LogMel(
         sample_rate=params.sample_rate,
         n_fft=params.n_fft,
-        hop_length=params.hop(LONGEST_SECONDS),
+        hop_length=fitted.hop_length,
         n_mels=params.n_mels,
         fmin=params.fmin,
-        fmax=params.fmax_hz(),
+        fmax=fitted.fmax,
         top_db=params.top_db,
     )
     _check_bands(front_end)
-    kept = windowing(params, clips)
-    front_end = replace(front_end, hop_length=params.hop(kept.window_seconds))
-    attributes = describe(params, kept)
-    if params.window_seconds is None:
-        print(f"extract_spectrograms: windows of {kept.window_seconds:g} s, as the clips need them")
+    kept = Windowing(
+        fitted.window_seconds, fitted.window_hop_seconds, keep_all=params.windows == "all"
+    )
+    attributes = describe(params, fitted)
+    tell(params, fitted)
     staging = STAGING / hashlib.sha256(json.dumps(attributes).encode()).hexdigest()[:16]
     shape = (params.n_mels, n_frames(kept.samples(params.sample_rate), front_end.hop_length))
     dealt = deal(read_sources(clips), params.n_shards)
@@ -169,21 +168,42 @@ def scheduler(params: Extract) -> str:
     return params.scheduler or os.environ.get(SCHEDULER, "")
 
 
-def windowing(params: Extract, clips: Path) -> Windowing:
-    """Return which windows are kept; their length is that of the clips if none is asked for."""
-    seconds, hop = params.window_seconds, params.window_hop_seconds
+def fit(params: Extract, clips: Path) -> Fitted:
+    """Return what is asked for, or what the clips need where nothing is.
+
+    Raises InputError if their bands would end below `fmin`.
+    """
+    seconds, hop, fmax = params.window_seconds, params.window_hop_seconds, params.fmax
+    headers = [*read_headers(clips).values()] if seconds is None or fmax is None else []
     if seconds is None:
-        seconds = fitting_seconds(np.array([*read_seconds(clips).values()]))
+        seconds = fitting_seconds(np.array([header.seconds for header in headers]))
         hop = min(hop, seconds)  # between windows further apart some of a clip would go unheard
-    return Windowing(seconds, hop, params.windows == "all")
+    if fmax is None:
+        rates = np.array([header.sample_rate for header in headers], np.int64)
+        fmax = fitting_fmax(rates, params.sample_rate)
+        if params.fmin >= fmax:
+            raise InputError(
+                f"params.yaml: extract.fmin: {params.fmin:g} Hz is not below {fmax:g} Hz, where "
+                "the bands end as the clips do: lower it, or set extract.fmax"
+            )
+    return Fitted(seconds, hop, params.hop(seconds), fmax)
 
 
-def describe(params: Extract, kept: Windowing) -> Attributes:
+def tell(params: Extract, fitted: Fitted) -> None:
+    """Say what the clips decided."""
+    decided = []
+    if params.window_seconds is None:
+        decided.append(f"windows of {fitted.window_seconds:g} s")
+    if fitted.fmax < (params.fmax or params.sample_rate / 2):
+        decided.append(f"bands up to {fitted.fmax:g} Hz")
+    if decided:
+        print(f"extract_spectrograms: {' and '.join(decided)}, as the clips need them")
+
+
+def describe(params: Extract, fitted: Fitted) -> Attributes:
     """Return all that decides the values in a shard: two equal descriptions, two equal shards."""
     settings = params.model_dump(exclude={"n_shards", "scheduler", "audio_url"})
-    seconds = {"window_seconds": kept.window_seconds, "window_hop_seconds": kept.hop_seconds}
-    fitted = {"hop_length": params.hop(kept.window_seconds), "fmax": params.fmax_hz()}
-    return settings | seconds | fitted | versions()
+    return settings | fitted._asdict() | versions()
 
 
 def n_new(tasks: list[ShardTask]) -> int:

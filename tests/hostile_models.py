@@ -23,8 +23,10 @@ SIZES: dict[str, Any] = {
     "channels": [4, 8],
     "stride": 2,
     "pool": 2,
+    "last_pool": 1,
     "hidden": [8],
     "dropout": 0.1,
+    "view_dropout": 0.4,
 }
 MARKS = find_landmarks(np.eye(8)[:4].astype(np.float64), np.array([0, 1, 2, 0]), 3)
 CARD = ModelCard(

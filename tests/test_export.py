@@ -137,8 +137,16 @@ def random_model(folder: Path, network: str, windows: str, sizes: dict[str, Any]
 
 
 NETWORKS: dict[str, dict[str, Any]] = {
-    "cnn": {"channels": [4, 8], "stride": 2, "pool": 2, "hidden": [16, 8], "dropout": 0.1},
-    "resnet": {"dropout": 0.1},
+    "cnn": {
+        "channels": [4, 8],
+        "stride": 2,
+        "pool": 2,
+        "last_pool": 1,
+        "hidden": [16, 8],
+        "dropout": 0.1,
+        "view_dropout": 0.4,
+    },
+    "resnet": {"dropout": 0.1, "view_dropout": 0.4},
     "notebook": {"n_frames": 41},
 }
 

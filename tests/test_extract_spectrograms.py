@@ -335,8 +335,13 @@ def test_all_bad_clips_are_listed_with_their_number() -> None:
             {"window_seconds": 0.009, "hop_length": None},
             "window_seconds is shorter than hop_length",
         ),
-        ({"hop_length": True}, r"extract.hop_length: is not a number \(got True\)"),
-        ({"window_seconds": True}, r"extract.window_seconds: is not a number \(got True\)"),
+        ({"hop_length": True}, "extract: hop_length: True is not a number"),
+        ({"window_seconds": True}, "extract: window_seconds: True is not a number"),
+        ({"fmax": True}, "extract: fmax: True is not a number"),
+        (
+            {"sample_rate": 16_000, "fmin": 4000.0},
+            "extract.fmin: 4000 Hz is not below 4000 Hz, where the bands end as the clips do",
+        ),
         ({"n_mels": 160}, r"extract.n_mels: \d+ of 160 mel bands .* hear nothing .* lower n_mels"),
         ({"windows": "some"}, "extract.windows: Input should be 'first' or 'all'"),
         ({"window_hop_seconds": 1e-5}, "window_hop_seconds is shorter than a sample"),
@@ -362,6 +367,18 @@ def test_without_a_length_windows_are_as_long_as_the_clips(
     prepare(window_seconds=2.0, hop_length=80, window_hop_seconds=2.0, windows="all")
     assert extract() == fitted
     assert {read_index(path).attributes["hop_length"] for path in SHARDS.iterdir()} == {80}
+
+
+def test_without_an_edge_bands_end_where_the_clips_do(capsys: pytest.CaptureFixture[str]) -> None:
+    prepare(sample_rate=16_000, n_fft=512)
+    capsys.readouterr()
+    fitted = extract()
+    assert capsys.readouterr().out == (
+        "extract_spectrograms: bands up to 4000 Hz, as the clips need them\n"
+        "extract_spectrograms: 6 clips: 6 computed, 0 reused\n"
+    )
+    prepare(sample_rate=16_000, n_fft=512, fmax=4000.0)
+    assert extract() == fitted
 
 
 def test_one_more_clip_of_usual_length_costs_one_extraction(

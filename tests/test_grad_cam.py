@@ -12,11 +12,19 @@ from timbre.networks import build_network
 
 N_MELS, N_FRAMES = 16, 24
 SIZES: dict[str, dict[str, Any]] = {
-    "cnn": {"channels": [4, 8], "stride": 1, "pool": 2, "hidden": [8], "dropout": 0.1},
-    "resnet": {"dropout": 0.1},
+    "cnn": {
+        "channels": [4, 8],
+        "stride": 1,
+        "pool": 2,
+        "last_pool": 1,
+        "hidden": [8],
+        "dropout": 0.1,
+        "view_dropout": 0.4,
+    },
+    "resnet": {"dropout": 0.1, "view_dropout": 0.4},
     "notebook": {"n_frames": N_FRAMES},
 }
-MAPS = {"cnn": (4, 6), "resnet": (1, 1), "notebook": (2, 3)}
+MAPS = {"cnn": (4, 12), "resnet": (1, 1), "notebook": (2, 3)}
 QUIET, LOUD = -80.0, 0.0
 
 

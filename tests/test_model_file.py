@@ -18,8 +18,10 @@ SIZES: dict[str, Any] = {
     "channels": [4, 8],
     "stride": 2,
     "pool": 2,
+    "last_pool": 1,
     "hidden": [8],
     "dropout": 0.1,
+    "view_dropout": 0.4,
 }
 CARD = ModelCard(
     classes=["a", "ب", "1.0"],
@@ -56,6 +58,17 @@ def test_a_model_comes_back_with_its_card_and_its_answers(tmp_path: Path) -> Non
     assert not loaded.training
     log_mel = torch.rand(2, 1, 16, 40) * -80
     assert torch.equal(loaded(log_mel), network(log_mel))
+
+
+def test_a_model_from_before_its_network_had_more_sizes_is_read(tmp_path: Path) -> None:
+    newer = ("view_dropout", "last_pool")
+    of_then = {name: size for name, size in SIZES.items() if name not in newer}
+    network = build_network("cnn", **of_then)
+    save_model(tmp_path / "m.safetensors", network, replace(CARD, sizes=of_then))
+    again, card = load_model(tmp_path / "m.safetensors")
+    assert card.sizes == of_then
+    log_mel = torch.rand(2, 1, 16, 20) * -80
+    assert torch.equal(again(log_mel), network.eval()(log_mel))
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -42,6 +42,15 @@ def test_the_default_network_has_the_blocks_that_are_promised() -> None:
     assert isinstance(network.output, nn.Linear)
 
 
+@pytest.mark.parametrize(("last_pool", "n_moments"), [(None, 16), (2, 16), (1, 32), (4, 8)])
+def test_the_last_block_leaves_as_many_moments_as_it_is_told(
+    last_pool: int | None, n_moments: int
+) -> None:
+    network = CompactCNN(n_classes=12, n_mels=128, **SIZES, last_pool=last_pool)
+    assert network.blocks(torch.zeros(1, 2, 128, 256)).shape == (1, 128, 8, n_moments)
+    assert network(torch.zeros(2, 1, 128, 256)).shape == (2, 12)
+
+
 def test_the_stronger_network_stays_below_five_million() -> None:
     sizes = {"n_classes": 12, "n_mels": 128, "dropout": 0.1}
     assert 1_000_000 < n_parameters(build_network("resnet", **sizes)) < 5_000_000

@@ -20,6 +20,7 @@ SETTINGS: dict[str, Any] = {
     # Sums in another order differ in their last bits; larger steps make whole points of them.
     "lr": 0.001,
     "dropout": 0.0,
+    "view_dropout": 0.0,
     "precision": "float32",
     "class_weights": "balanced",
     "batch_size": 7,

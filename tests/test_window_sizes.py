@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timbre.window_sizes import LONGEST_SECONDS, SHORTEST_SECONDS, fitting_hop, fitting_seconds
+from timbre.window_sizes import (
+    LONGEST_SECONDS,
+    LOWEST_FMAX,
+    SHORTEST_SECONDS,
+    fitting_fmax,
+    fitting_hop,
+    fitting_seconds,
+)
 
 
 @pytest.mark.parametrize(
@@ -67,3 +74,34 @@ def test_every_fitting_hop_lies_near_10_to_20_ms_and_shares_16_samples_with_n_ff
     hop = fitting_hop(seconds, sample_rate)
     assert hop % 16 == 0
     assert 0.01 * sample_rate - 8 <= hop <= 0.0196 * sample_rate + 8
+
+
+@pytest.mark.parametrize(
+    ("clips", "sample_rate", "fmax"),
+    [
+        ([], 22_050, 11_025.0),
+        ([16_000], 22_050, 8000.0),
+        ([44_100], 22_050, 11_025.0),
+        ([8000, 44_100], 22_050, 11_025.0),
+        ([8000] * 99 + [44_100], 22_050, 4000.0),
+        ([1000], 22_050, 4000.0),
+        ([16_000], 4000, 2000.0),
+        ([22_051], 48_000, 11_025.5),
+    ],
+)
+def test_bands_end_where_nearly_all_clips_do(
+    clips: list[int], sample_rate: int, fmax: float
+) -> None:
+    assert fitting_fmax(np.array(clips, np.int64), sample_rate) == fmax
+
+
+@given(st.lists(st.integers(1, 384_000), min_size=1, max_size=300), st.integers(1000, 384_000))
+def test_no_more_than_1_of_100_clips_has_sound_above_the_bands_that_can_be_heard(
+    clips: list[int], sample_rate: int
+) -> None:
+    rates = np.array(clips)
+    fmax = fitting_fmax(rates, sample_rate)
+    assert 0 < fmax <= sample_rate / 2
+    if fmax < sample_rate / 2:
+        assert fmax >= LOWEST_FMAX
+        assert (rates / 2 > fmax).sum() <= 0.01 * len(rates)

@@ -24,7 +24,7 @@ from timbre.extraction import (
 )
 from timbre.problems import InputError
 from timbre.shards import Attributes
-from timbre.sources import Source, read_seconds
+from timbre.sources import Source, read_headers
 from timbre.windows import Windowing
 
 PIECE_BYTES = 8 << 20  # of windows: work for a good part of a second, and little for any memory
@@ -154,8 +154,13 @@ def estimated_windows(clips: Path, kept: Windowing) -> Callable[[Source], int]:
     """Return how many windows a clip gives, going by the headers listed in clips.csv."""
     if not kept.keep_all:
         return lambda _: 1
-    seconds = read_seconds(clips)
-    return lambda source: len(kept.starts(round(seconds[source.clip_id] * ROUGHLY), ROUGHLY))
+    headers = read_headers(clips)
+
+    def n_windows(source: Source) -> int:
+        n_samples = round(headers[source.clip_id].seconds * ROUGHLY)
+        return len(kept.starts(n_samples, ROUGHLY))
+
+    return n_windows
 
 
 def _reached(answer: Answer) -> list[Outcome]:

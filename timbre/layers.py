@@ -45,10 +45,27 @@ class Network(nn.Module):
         return logits
 
 
-def two_views(heard: torch.Tensor) -> torch.Tensor:
-    """Return `(batch, 2, n_mels, n_frames)`: `heard`, and `heard` less its mean over time."""
-    both = torch.cat([heard, heard - heard.mean(dim=3, keepdim=True)], dim=1)
-    return both.contiguous(memory_format=torch.channels_last)
+class TwoViews(nn.Module):
+    """Shows a window twice: as it is, and less its mean over time, band by band.
+
+    What a microphone or a room adds to a whole window is gone from the second view, and the voice's
+    own colour with it. In training one of them is dropped now and then, so that the network learns
+    to go by either: both at once tempt it to know a recording by what only one of them tells.
+    """
+
+    def __init__(self, dropped: float) -> None:
+        """Drop a view of that share of the training windows, either of the two as often."""
+        super().__init__()
+        self.dropped = dropped
+
+    def forward(self, heard: torch.Tensor) -> torch.Tensor:
+        """Return `(batch, 2, n_mels, n_frames)` for `(batch, 1, n_mels, n_frames)`."""
+        both = torch.cat([heard, heard - heard.mean(dim=3, keepdim=True)], dim=1)
+        if self.training and self.dropped:
+            chance = torch.rand(len(both), 1, device=both.device)
+            kept = torch.cat([chance, 1 - chance], dim=1) >= self.dropped / 2
+            both *= kept[:, :, None, None]
+        return both.contiguous(memory_format=torch.channels_last)
 
 
 class AttentiveStatistics(nn.Module):

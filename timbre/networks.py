@@ -7,17 +7,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from timbre.layers import AttentiveStatistics, BandNormalisation, Network, two_views
+from timbre.layers import AttentiveStatistics, BandNormalisation, Network, TwoViews
 from timbre.residual import ResidualCNN
 
 
 class CompactCNN(Network):
     """Three convolution blocks, statistics over time, three fully connected layers, the output.
 
-    The second input channel is the first less its mean over time, band by band: what a microphone
-    or a room adds to a whole window is gone from it, and the voice's own colour with it; so both
-    are heard. A stride in the first convolution quarters the work of all that follows. Frequency
-    is kept until the fully connected layers, since a voice is known by *where* its energy lies.
+    A stride in the first convolution quarters the work of all that follows. Frequency is kept
+    until the fully connected layers, since a voice is known by *where* its energy lies. The last
+    block need not pool over time: what is left of it are the moments whose statistics are taken.
     """
 
     def __init__(
@@ -29,18 +28,23 @@ class CompactCNN(Network):
         pool: int,
         hidden: Sequence[int],
         dropout: float,
+        view_dropout: float = 0.0,  # this and the next are not in model files of before
+        last_pool: int | None = None,  # over time, of the last block; None: as all others
     ) -> None:
         """Build for `n_mels` bands; any number of frames that survives stride and pooling."""
         super().__init__()
         self.normalise = BandNormalisation(n_mels)
+        self.views = TwoViews(view_dropout)
         blocks: list[nn.Module] = []
         n_bands, n_in = n_mels, 2
         for number, n_out in enumerate(channels):
             step = stride if number == 0 else 1
+            is_last = number == len(channels) - 1
+            over_time = last_pool if is_last and last_pool else pool
             blocks += [
                 nn.Conv2d(n_in, n_out, kernel_size=3, stride=step, padding=1, bias=False),
                 # Pooled first: normalising costs a quarter of what it does in the usual order.
-                nn.MaxPool2d(pool),
+                nn.MaxPool2d((pool, over_time)),
                 nn.BatchNorm2d(n_out),
                 nn.ReLU(inplace=True),
             ]
@@ -53,7 +57,7 @@ class CompactCNN(Network):
 
     def embed(self, log_mel: torch.Tensor) -> torch.Tensor:
         """Return what the output layer sees, `(batch, n_features)`."""
-        heard = self.blocks(two_views(self.normalise(log_mel)))
+        heard = self.blocks(self.views(self.normalise(log_mel)))
         embedding: torch.Tensor = self.head(self.statistics(heard.flatten(1, 2)))
         return embedding
 

@@ -13,6 +13,8 @@ from timbre.problems import InputError
 # Its plugins would be looked for among all installed packages: a tenth of a stage's start.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
+NUMBERS = (int, float, int | None, float | None)
+
 
 class Section(BaseModel):
     """Base of every stage's parameters: no unknown keys, no defaults, no NaN, frozen."""
@@ -25,7 +27,7 @@ class Section(BaseModel):
         # pydantic would read `lr: true` as 1.0 and `augment: 1` as True: both are slips of the pen.
         for key, field in cls.model_fields.items():
             value = values.get(key)
-            if isinstance(value, bool) and field.annotation in (int, float):
+            if isinstance(value, bool) and field.annotation in NUMBERS:
                 raise ValueError(f"{key}: {value} is not a number")
         return values
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from timbre.layers import AttentiveStatistics, BandNormalisation, Network, two_views
+from timbre.layers import AttentiveStatistics, BandNormalisation, Network, TwoViews
 
 WIDTHS = (32, 64, 96, 128)  # channels of the four stages; each but the first halves both directions
 BLOCKS = 2  # in a stage
@@ -20,10 +20,13 @@ class ResidualCNN(Network):
     defence of metric learning for speaker recognition", Interspeech 2020.
     """
 
-    def __init__(self, n_classes: int, n_mels: int, dropout: float) -> None:
+    def __init__(
+        self, n_classes: int, n_mels: int, dropout: float, view_dropout: float = 0.0
+    ) -> None:
         """Build for `n_mels` bands and any number of frames; both shrink 32 times."""
         super().__init__()
         self.normalise = BandNormalisation(n_mels)
+        self.views = TwoViews(view_dropout)
         self.stem = nn.Sequential(
             nn.Conv2d(2, WIDTHS[0], kernel_size=3, stride=2, padding=1, bias=False),
             nn.MaxPool2d(2, ceil_mode=True),
@@ -50,7 +53,7 @@ class ResidualCNN(Network):
 
     def embed(self, log_mel: torch.Tensor) -> torch.Tensor:
         """Return what the output layer sees, `(batch, n_features)`."""
-        heard = self.blocks(self.stem(two_views(self.normalise(log_mel))))
+        heard = self.blocks(self.stem(self.views(self.normalise(log_mel))))
         embedding: torch.Tensor = self.head(self.statistics(heard.flatten(1, 2)))
         return embedding
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from timbre.problems import InputError, unusable
 
 COLUMNS = ("clip_id", "path", "sha256")
-LENGTH = ("clip_id", "n_samples", "sample_rate")
+HEADER = ("clip_id", "n_samples", "sample_rate")
 
 
 class Source(NamedTuple):
@@ -28,12 +28,19 @@ def read_sources(clips: Path) -> list[Source]:
     return [Source(*row) for row in read_columns(clips, COLUMNS)]
 
 
-def read_seconds(clips: Path) -> dict[str, float]:
-    """Return how long each clip in clips.csv is by its header, by its id. Raises InputError."""
+class Header(NamedTuple):
+    """What a clip's file says of it."""
+
+    seconds: float
+    sample_rate: int  # Hz
+
+
+def read_headers(clips: Path) -> dict[str, Header]:
+    """Return what clips.csv has of each clip's header, by its id. Raises InputError."""
     try:
         return {
-            clip_id: int(n_samples) / int(sample_rate)
-            for clip_id, n_samples, sample_rate in read_columns(clips, LENGTH)
+            clip_id: Header(int(n_samples) / int(sample_rate), int(sample_rate))
+            for clip_id, n_samples, sample_rate in read_columns(clips, HEADER)
         }
     except (ValueError, ArithmeticError) as error:
         raise InputError(unusable(clips, error)) from None

@@ -18,8 +18,10 @@ class Train(Section):
     channels: list[int] = Field(min_length=1, max_length=6)  # of each convolution block
     stride: int = Field(ge=1, le=4)  # of the first convolution, both directions
     pool: int = Field(ge=1, le=4)  # of each block's max-pooling, both directions
+    last_pool: int = Field(ge=1, le=4)  # of the last block's, over time
     hidden: list[int] = Field(max_length=6)  # widths of the fully connected layers
     dropout: float = Field(ge=0, lt=1)  # share of their outputs dropped
+    view_dropout: float = Field(ge=0, le=1)  # of the windows, one view dropped: TwoViews in layers
     optimizer: Literal["adam", "adamw"]
     lr: float = Field(gt=0, le=1)  # learning rate at its highest
     schedule: Literal["constant", "cosine"]
@@ -64,14 +66,16 @@ def network_sizes(params: Train, n_classes: int, n_mels: int, n_frames: int) -> 
     if params.model == "notebook":
         return {**shape, "n_frames": n_frames}
     if params.model == "resnet":
-        return {**shape, "dropout": params.dropout}
-    shrink = params.stride * params.pool ** len(params.channels)
-    if min(n_mels, n_frames) < shrink:
+        return {**shape, **params.model_dump(include={"dropout", "view_dropout"})}
+    before_last = params.stride * params.pool ** (len(params.channels) - 1)
+    lower, shorter = before_last * params.pool, before_last * params.last_pool
+    if n_mels < lower or n_frames < shorter:
         raise InputError(
             f"params.yaml: train.pool, train.stride: nothing is left of a {n_mels} x {n_frames} "
-            f"spectrogram that is made {shrink} times smaller: lower them, or use fewer channels"
+            f"spectrogram that is made {lower} times lower and {shorter} times shorter: lower "
+            "them, or use fewer channels"
         )
-    names = ("channels", "stride", "pool", "hidden", "dropout")
+    names = ("channels", "stride", "pool", "last_pool", "hidden", "dropout", "view_dropout")
     return {**shape, **params.model_dump(include=set(names))}
 
 

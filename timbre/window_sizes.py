@@ -1,4 +1,4 @@
-"""How long a window is, and how far apart its spectra are, where the clips decide.
+"""How long a window is, how far apart its spectra are, how high it hears, where the clips decide.
 
 Apart from what computes spectrograms: shards record these numbers, so that another rule here leaves
 valid what was computed with the same ones.
@@ -16,6 +16,7 @@ NEARLY_ALL = 0.99  # of the clips fit into a window
 # A window has 256 spectra if they are no closer than speech recognition has them, and no further
 # apart than in the notebook's 5 s.
 N_SPECTRA, CLOSEST_SECONDS, FURTHEST_SECONDS = 256, 0.010, 0.0196
+LOWEST_FMAX = 4000.0  # Hz; so many bands below a lower one would be finer than spectra are
 HOP_STEP = 16  # samples: what n_fft and hop share, as large as an exported model's parts of sound
 
 
@@ -34,3 +35,16 @@ def fitting_hop(window_seconds: float, sample_rate: int) -> int:
     """Return how many samples lie between the spectra of a window, 10 to 20 ms."""
     seconds = min(max(window_seconds / (N_SPECTRA - 1), CLOSEST_SECONDS), FURTHEST_SECONDS)
     return HOP_STEP * max(1, round(seconds * sample_rate / HOP_STEP))
+
+
+def fitting_fmax(sample_rates: npt.NDArray[np.integer[Any]], sample_rate: int) -> float:
+    """Return the upper edge in Hz of the highest band, so that nearly no clip has sound above it.
+
+    `sample_rates` of the clips, `(n_clips,)`, and the `sample_rate` that they are resampled to, in
+    Hz. A band that training hears nothing in is one in which another recording is strange.
+    """
+    highest = sample_rate / 2
+    if not len(sample_rates):
+        return highest
+    end = np.quantile(sample_rates, NEARLY_ALL, method="inverted_cdf") / 2
+    return float(min(max(end, LOWEST_FMAX), highest))
