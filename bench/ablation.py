@@ -34,7 +34,7 @@ TASK = TASKS["reciters"]
 MASKS = ("mask_bands", "mask_frames")
 SHIPPED = "none: as shipped"
 HEARD: dict[str, dict[str, object]] = {  # of `extract`
-    "bands up to 8 kHz": {"fmax": 8000.0},
+    "bands up to 11 kHz": {"fmax": 11_025.0},
     "bands up to 4 kHz": {"fmax": 4000.0},
     "bands from 60 Hz": {"fmin": 60.0},
     "64 bands": {"n_mels": 64},
@@ -51,9 +51,10 @@ HEARD: dict[str, dict[str, object]] = {  # of `extract`
 TRAINED: dict[str, dict[str, object]] = {  # of `train`
     "nothing imitated": dict.fromkeys(IMITATIONS, 0.0),
     "without masks": dict.fromkeys(MASKS, 0),
-    **{f"without {name}": {name: 0.0} for name in (*IMITATIONS, "ramp", "dropout")},
+    **{f"without {name}": {name: 0.0} for name in (*IMITATIONS, "ramp", "dropout", "view_dropout")},
     "with mixup 0.2": {"mixup": 0.2},
     "label smoothing 0.1": {"label_smoothing": 0.1},
+    "last block pools over time": {"last_pool": 2},
     "channels 32, 64, 128": {"channels": [32, 64, 128]},
     "resnet": {"model": "resnet"},
 }
