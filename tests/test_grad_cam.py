@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import numpy as np
@@ -129,17 +130,19 @@ def test_what_is_lost_without_the_brightest_cells_is_more_than_without_others() 
         logits = network(heard)
         targets = logits.argmax(dim=1)
     found = torch.from_numpy(grad_cam(network, heard, targets))
+    n_cells = math.prod(MAPS["cnn"])
 
     def lost(order: torch.Tensor) -> float:
         """Silence the first quarter of the cells in an order and return the mean loss in logits."""
-        mask = torch.zeros(40, 24).scatter_(1, order[:, :6], 1.0).view(40, 1, 4, 6)
+        chosen = order[:, : n_cells // 4]
+        mask = torch.zeros(40, n_cells).scatter_(1, chosen, 1.0).view(40, 1, *MAPS["cnn"])
         covered = nn.functional.interpolate(mask, size=(N_MELS, N_FRAMES)) > 0
         with torch.no_grad():
             now = network(torch.where(covered, torch.tensor(-40.0), heard))
         return float((logits - now).gather(1, targets[:, None]).mean())
 
     brightest = found.flatten(1).argsort(dim=1, descending=True)
-    anywhere = torch.rand(40, 24, generator=torch.Generator().manual_seed(2)).argsort(dim=1)
+    anywhere = torch.rand(40, n_cells, generator=torch.Generator().manual_seed(2)).argsort(dim=1)
     assert lost(brightest) > 2 * max(0.0, lost(anywhere))
     assert lost(brightest) > lost(brightest.flip(1))
 
