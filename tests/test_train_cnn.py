@@ -44,7 +44,7 @@ SMALL = {
     "batch_size": 8,
     "device": "cpu",
     # The classes here differ by one steady band, which is what these imitate or take away.
-    **dict.fromkeys((*IMITATIONS, "mask_bands", "mask_frames", "ramp"), 0),
+    **dict.fromkeys((*IMITATIONS, "view_dropout", "mask_bands", "mask_frames", "ramp"), 0),
     "warmup": 0.05,
 }
 INPUTS = (Path("spectrograms"), Path("splits.csv"), Path("labels.json"))
