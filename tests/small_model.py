@@ -29,10 +29,8 @@ SIZES: dict[str, Any] = {
     "channels": [4, 8],
     "stride": 1,
     "pool": 2,
-    "last_pool": 1,
     "hidden": [8],
     "dropout": 0.1,
-    "view_dropout": 0.4,
 }
 # Seconds, Hz and channels of three clips a class: shorter than a window, of more windows than are
 # taken at a time, resampled, mixed.
