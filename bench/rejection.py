@@ -127,7 +127,7 @@ def markdown(found: dict[str, list[Rates]], corpus: str, n_folds: int, n_seeds: 
     """Return the table, the best score on validation first."""
     means = {name: np.mean([astuple(run) for run in runs], axis=0) for name, runs in found.items()}
     lines = [
-        f"{corpus}, classes held out in {n_folds} folds, {n_seeds} seeds; means over all runs:",
+        f"{corpus}, classes held out in {n_folds} folds, seeds: {n_seeds}; means over all runs:",
         "",
         f"| {' | '.join(HEADER)} |",
         f"|{'---|' * len(HEADER)}",

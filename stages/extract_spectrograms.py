@@ -254,7 +254,8 @@ def _check_bands(front_end: LogMel) -> None:
         raise InputError(
             f"params.yaml: extract.n_mels: {len(empty)} of {front_end.n_mels} mel bands are "
             "narrower than the spectrum's resolution and hear nothing "
-            f"(the first is band {empty[0]}): lower n_mels, raise n_fft, or narrow fmin to fmax"
+            f"(the first is band {empty[0]}): lower n_mels, raise n_fft, or set fmin or fmax "
+            f"(now {front_end.fmin:g} and {front_end.fmax:g} Hz) further up"
         )
 
 

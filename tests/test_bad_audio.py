@@ -519,7 +519,7 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
 def test_lying_lengths_take_neither_memory_nor_time() -> None:
-    set_params(windows="all", sample_rate=384_000, n_mels=4)
+    set_params(windows="all", sample_rate=384_000, n_mels=4, fmax=192_000.0)
     for case in BOMBS:
         (CORPUS / case.name).write_bytes(case.make())
     list_clips([*GOOD, *(case.name for case in BOMBS)])
