@@ -285,10 +285,10 @@ STREAMED = 25 * WINDOW / 1e9  # GB: for 25 windows, where training has 36 and va
 def test_a_training_that_is_streamed_says_so_and_is_as_good(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    in_memory = train(epochs=25, batch_size=4, last_pool=2)  # 24 clips teach no larger network
+    in_memory = train(epochs=25, batch_size=4)
     assert "streamed" not in capsys.readouterr().out
     mean = load_model(MODEL)[0].state_dict()["normalise.mean"]
-    summary = train(epochs=25, batch_size=4, last_pool=2)  # 24 clips teach no larger network
+    summary = train(epochs=25, batch_size=4, memory_gb=STREAMED)
     assert capsys.readouterr().out.splitlines()[:2] == [
         "training split 2.3e-05 GB > train.memory_gb 1.6e-05: streamed from disk, shuffled among "
         "20 windows at a time",
@@ -402,7 +402,7 @@ def test_shards_whose_features_are_none_are_told(changes: dict[str, Any], reason
 
 
 def test_evaluation_scores_the_test_split_alone() -> None:
-    train(epochs=25, batch_size=4, last_pool=2)  # 24 clips teach no larger network
+    train(epochs=25, batch_size=4)
     summary = score()
     assert (summary["n_clips"], summary["n_groups"]) == (12, 4)
     told = pd.read_csv(TOLD)
