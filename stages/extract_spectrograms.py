@@ -16,6 +16,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -76,7 +77,7 @@ class Extract(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> "Extract":
-        fmax = self.sample_rate / 2 if self.fmax is None else self.fmax
+        fmax = self.fmax_hz()
         if fmax > self.sample_rate / 2:
             raise ValueError(f"fmax {fmax:g} Hz is above half the sample_rate {self.sample_rate}")
         if self.fmin >= fmax:
@@ -104,6 +105,10 @@ class Extract(Section):
         """Return how many samples lie between the spectra of a window of that length."""
         return self.hop_length or fitting_hop(window_seconds, self.sample_rate)
 
+    def fmax_hz(self) -> float:
+        """Return the upper edge of the highest band in Hz, the highest possible if clips decide."""
+        return self.sample_rate / 2 if self.fmax is None else self.fmax
+
 
 class Fitted(NamedTuple):
     """What the clips decide where params.yaml leaves it to them; names as there."""
@@ -119,16 +124,18 @@ def main(root: Path, clips: Path, bad_headers: Path, spectrograms: Path, quarant
     params = read_section("extract", Extract)
     policy = read_section("data", BadAudio, own_keys=True)
     get_ready(WORKER_MODULES)
-    fitted = fit(params, clips)
     front_end = LogMel(
         sample_rate=params.sample_rate,
         n_fft=params.n_fft,
-        hop_length=fitted.hop_length,
+        hop_length=params.hop(LONGEST_SECONDS),
         n_mels=params.n_mels,
         fmin=params.fmin,
-        fmax=fitted.fmax,
+        fmax=params.fmax_hz(),
         top_db=params.top_db,
     )
+    _check_bands(front_end)  # what no clips can mend is told before they are looked at
+    fitted = fit(params, clips)
+    front_end = replace(front_end, hop_length=fitted.hop_length, fmax=fitted.fmax)
     _check_bands(front_end)
     kept = Windowing(
         fitted.window_seconds, fitted.window_hop_seconds, keep_all=params.windows == "all"
@@ -194,7 +201,7 @@ def tell(params: Extract, fitted: Fitted) -> None:
     decided = []
     if params.window_seconds is None:
         decided.append(f"windows of {fitted.window_seconds:g} s")
-    if fitted.fmax < (params.fmax or params.sample_rate / 2):
+    if fitted.fmax < params.fmax_hz():
         decided.append(f"bands up to {fitted.fmax:g} Hz")
     if decided:
         print(f"extract_spectrograms: {' and '.join(decided)}, as the clips need them")

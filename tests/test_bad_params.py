@@ -247,6 +247,13 @@ def test_underscores_in_a_whole_number_are_none_of_its_digits() -> None:
     assert read_section("train", Train).epochs == 1000
 
 
+def test_bands_that_hear_nothing_are_told() -> None:
+    params("extract.n_mels", "1024")
+    (told,) = errors("extract")
+    assert told.startswith("params.yaml: extract.n_mels: ")
+    assert "hear nothing" in told
+
+
 def test_all_problems_of_a_section_are_told_at_once() -> None:
     values: dict[str, Any] = yaml.safe_load(PARAMS)
     values["train"] |= {"lr": 2, "epochs": 0, "model": "x", "epoch": 3}

@@ -270,8 +270,8 @@ def test_the_check_finds_a_model_that_answers_otherwise(
 ) -> None:
     """The check asks for itself: another temperature is another model."""
     network, card = load_model(trained.model)
-    save_model(tmp_path / "cold.safetensors", network, replace(card, temperature=0.1))
-    classifier = Classifier.load(tmp_path / "cold.safetensors")
+    save_model(tmp_path / "hot.safetensors", network, replace(card, temperature=2.0))
+    classifier = Classifier.load(tmp_path / "hot.safetensors")
     assert onnx_check.measure_differences(exported, classifier).prob > 0.01
 
 

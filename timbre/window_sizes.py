@@ -12,11 +12,11 @@ import numpy.typing as npt
 # s. In whole seconds, since another length means that all is extracted anew: one more clip seldom
 # changes it. The notebook's windows have 5.
 SHORTEST_SECONDS, LONGEST_SECONDS = 1.0, 5.0
-NEARLY_ALL = 0.99  # of the clips fit into a window
+NEARLY_ALL = 0.99  # of the clips fit into a window, and end below its highest band
 # A window has 256 spectra if they are no closer than speech recognition has them, and no further
 # apart than in the notebook's 5 s.
 N_SPECTRA, CLOSEST_SECONDS, FURTHEST_SECONDS = 256, 0.010, 0.0196
-LOWEST_FMAX = 4000.0  # Hz; so many bands below a lower one would be finer than spectra are
+LOWEST_FMAX = 4000.0  # Hz; 128 bands that end lower would be finer than spectra of 2048 samples
 HOP_STEP = 16  # samples: what n_fft and hop share, as large as an exported model's parts of sound
 
 
