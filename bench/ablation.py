@@ -40,6 +40,7 @@ HEARD: dict[str, dict[str, object]] = {  # of `extract`
     "bands up to 4 kHz": {"fmax": 4000.0},
     "bands from 60 Hz": {"fmin": 60.0},
     "64 bands": {"n_mels": 64},
+    "spectra of 46 ms": {"n_fft": 1024},
     "64 bands, spectra of 46 ms": {"n_mels": 64, "n_fft": 1024},
     "a spectrum each 10 ms": {"hop_length": 220},
     "floor at 60 dB": {"top_db": 60.0},

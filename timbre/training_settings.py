@@ -71,9 +71,9 @@ def network_sizes(params: Train, n_classes: int, n_mels: int, n_frames: int) -> 
     lower, shorter = before_last * params.pool, before_last * params.last_pool
     if n_mels < lower or n_frames < shorter:
         raise InputError(
-            f"params.yaml: train.pool, train.stride: nothing is left of a {n_mels} x {n_frames} "
-            f"spectrogram that is made {lower} times lower and {shorter} times shorter: lower "
-            "them, or use fewer channels"
+            "params.yaml: train.stride, train.pool, train.last_pool: nothing is left of a "
+            f"{n_mels} x {n_frames} spectrogram that is made {lower} times lower and {shorter} "
+            "times shorter: lower them, or use fewer channels"
         )
     names = ("channels", "stride", "pool", "last_pool", "hidden", "dropout", "view_dropout")
     return {**shape, **params.model_dump(include=set(names))}
