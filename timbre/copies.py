@@ -31,6 +31,7 @@ PLACE_BITS = 30  # of a place in the index: window and frame
 
 Keys = npt.NDArray[np.uint64]
 Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -70,63 +71,83 @@ class Index:
 
     def copies(self, part: Fingerprints, first: int) -> Iterator[Copy]:
         """Find copies of the windows of `part`, which are number `first` and those after it."""
-        for number in np.flatnonzero(_is_heard(part.audible)).tolist():
-            yield from self._copies_of(part, number, first + number)
+        best: dict[tuple[int, int], Copy] = {}
+        for copy in self._compare(*self._candidates(part, first)):
+            pair = copy.one, copy.other
+            if pair not in best or copy.error_rate < best[pair].error_rate:
+                best[pair] = copy
+        yield from best.values()
 
     def is_heard(self) -> Flags:
         """Tell which windows are long and loud enough to be compared `(n_windows,)`."""
         return _is_heard(self.audible)
 
-    def _copies_of(self, part: Fingerprints, number: int, window: int) -> Iterator[Copy]:
-        found: dict[int, Copy] = {}
-        for other, offset in self._candidates(*_asked(part, number), window):
-            copy = self._compare(window, other, offset)
-            if copy and (other not in found or copy.error_rate < found[other].error_rate):
-                found[other] = copy
-        yield from found.values()
+    def _candidates(self, part: Fingerprints, first: int) -> tuple[Integers, Integers, Integers]:
+        """Return which window may hold what which other one holds, and at which offset."""
+        keys, windows, frames = _asked(part)
+        asked, others, times = self._places(keys)
+        offsets = times - frames[asked]
+        foreign = others != windows[asked] + first
+        window_bits = PLACE_BITS + 1  # above those of the other window and the offset
+        codes, votes = np.unique(
+            (windows[asked] << window_bits | others << (self.time_bits + 1))[foreign]
+            | (offsets[foreign] + (1 << self.time_bits)),
+            return_counts=True,
+        )
+        windows = codes >> window_bits
+        order = np.lexsort((codes, -votes, windows))
+        rank = np.arange(len(order)) - np.searchsorted(windows, windows)
+        codes = codes[order[rank < MOST_TRIED]]
+        offsets = codes % (2 << self.time_bits) - (1 << self.time_bits)
+        others = codes % (1 << window_bits) >> (self.time_bits + 1)
+        return (codes >> window_bits) + first, others, offsets
 
-    def _candidates(self, keys: Keys, frames: Integers, window: int) -> Iterator[tuple[int, int]]:
+    def _places(self, keys: Keys) -> tuple[Integers, Integers, Integers]:
+        """Return where the keys stand: which key, in which window, and in which of its frames."""
         shift = np.uint64(PLACE_BITS)
+        # In order, neighbours are looked up near each other; what is asked goes below its key.
+        ordered = np.sort(keys << shift | np.arange(len(keys), dtype=np.uint64))
+        order = (ordered & np.uint64((1 << PLACE_BITS) - 1)).astype(np.int64)
+        keys = ordered >> shift
         starts = np.searchsorted(self.keys, keys << shift)
         # Most keys with bits turned over stand nowhere: only the others need an end.
         last = max(0, len(self.keys) - 1)
         there = self.keys[np.minimum(starts, last)] >> shift == keys
-        keys, frames, starts = keys[there], frames[there], starts[there]
+        order, keys, starts = order[there], keys[there], starts[there]
         stops = np.searchsorted(self.keys, (keys + np.uint64(1)) << shift)
         counts = np.minimum(stops - starts, MOST_HITS)
         ordinal = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        place = self.keys[np.repeat(starts, counts) + ordinal] & np.uint64((1 << PLACE_BITS) - 1)
-        others = (place >> np.uint64(self.time_bits)).astype(np.int64)
-        times = (place & np.uint64((1 << self.time_bits) - 1)).astype(np.int64)
-        offsets = times - np.repeat(frames, counts)
-        foreign = others != window
-        if not foreign.any():
-            return
-        pairs, votes = np.unique(
-            np.stack([others[foreign], offsets[foreign]], axis=1), axis=0, return_counts=True
-        )
-        best = np.argsort(-votes, kind="stable")[:MOST_TRIED]
-        yield from ((int(other), int(offset)) for other, offset in pairs[best])
+        place = self.keys[np.repeat(starts, counts) + ordinal].astype(np.int64)
+        place %= 1 << PLACE_BITS
+        return np.repeat(order, counts), place >> self.time_bits, place % (1 << self.time_bits)
 
-    def _compare(self, one: int, other: int, offset: int) -> Copy | None:
-        one, other, offset = (one, other, offset) if one < other else (other, one, -offset)
-        if self._differences(one, other, offset)[1] > HOPELESS:
-            return None
-        tried = [
-            Copy(one, other, near, *self._differences(one, other, near))
-            for near in range(offset - NEAR, offset + NEAR + 1)
-        ]
-        fitting = [c for c in tried if c.n_frames >= LEAST_FRAMES and c.error_rate <= LIMIT]
-        return min(fitting, key=lambda copy: (copy.error_rate, copy.offset), default=None)
+    def _compare(self, ones: Integers, others: Integers, offsets: Integers) -> list[Copy]:
+        """Compare windows bit by bit; return those that are copies, each at its best offset."""
+        low, high = np.minimum(ones, others), np.maximum(ones, others)
+        offsets = np.where(ones < others, offsets, -offsets)
+        hopeful = self._differences(low, high, offsets)[1] <= HOPELESS
+        shape = int(hopeful.sum()), 2 * NEAR + 1
+        low, high = (np.repeat(side[hopeful], shape[1]) for side in (low, high))
+        near = (offsets[hopeful, None] + np.arange(-NEAR, NEAR + 1)).ravel()
+        n_frames, rates = self._differences(low, high, near)
+        rates[n_frames < LEAST_FRAMES] = np.inf
+        best = rates.reshape(shape).argmin(axis=1) + np.arange(shape[0]) * shape[1]
+        best = best[rates[best] <= LIMIT]
+        numbers = (side[best].tolist() for side in (low, high, near, n_frames, rates))
+        return [Copy(*one) for one in zip(*numbers, strict=True)]
 
-    def _differences(self, one: int, other: int, offset: int) -> tuple[int, float]:
+    def _differences(
+        self, ones: Integers, others: Integers, offsets: Integers
+    ) -> tuple[Integers, Floats]:
+        """Return in how many frames both are heard, and the share of their bits that differ."""
         n_words = self.words.shape[1]
-        here = slice(max(0, -offset), max(0, n_words - max(0, offset)))
-        there = slice(max(0, offset), max(0, n_words + min(0, offset)))
-        heard = self.audible[one, here] & self.audible[other, there]
-        n_frames = int(heard.sum())
-        differing = np.bitwise_count(self.words[one, here] ^ self.words[other, there])
-        return n_frames, float(differing[heard].sum()) / max(1, N_BITS * n_frames)
+        there = np.arange(n_words) + offsets[:, None]
+        inside = (there >= 0) & (there < n_words)
+        there = others[:, None] * n_words + there.clip(0, n_words - 1)
+        heard = inside & self.audible[ones] & self.audible.ravel()[there]
+        differing = np.bitwise_count(self.words[ones] ^ self.words.ravel()[there])
+        n_frames = heard.sum(axis=1)
+        return n_frames, (differing * heard).sum(axis=1) / np.maximum(1, N_BITS * n_frames)
 
 
 def clip_pairs(
@@ -168,14 +189,15 @@ def _keys(words: Words) -> Keys:
     return np.asarray(wide[..., :-GAP] | wide[..., GAP:] << np.uint64(N_BITS))
 
 
-def _asked(part: Fingerprints, number: int) -> tuple[Keys, Integers]:
-    """Return the keys that a window asks for, and the frame of each."""
-    heard = part.audible[number, :-GAP] & part.audible[number, GAP:]
-    frames = np.arange(0, len(heard), ASK_EVERY)
-    frames = frames[heard[frames]]
-    keys = _keys(part.words[number])[frames, None]
-    changes = np.abs(part.changes[number])
-    sureness = np.concatenate([changes[frames], changes[frames + GAP]], axis=1)
-    for bit in np.argsort(sureness, axis=1, kind="stable")[:, :N_UNSURE].astype(np.uint64).T:
+def _asked(part: Fingerprints) -> tuple[Keys, Integers, Integers]:
+    """Return the keys that windows ask for, the window of each in its part, and the frame."""
+    heard = part.audible[:, :-GAP] & part.audible[:, GAP:] & _is_heard(part.audible)[:, None]
+    windows, steps = heard[:, ::ASK_EVERY].nonzero()
+    frames = steps * ASK_EVERY
+    keys = _keys(part.words)[windows, frames][:, None]
+    changes = [part.changes[windows, frames], part.changes[windows, frames + GAP]]
+    sureness = np.abs(np.concatenate(changes, axis=1))
+    for bit in np.argpartition(sureness, N_UNSURE, axis=1)[:, :N_UNSURE].astype(np.uint64).T:
         keys = np.concatenate([keys, keys ^ (np.uint64(1) << bit)[:, None]], axis=1)
-    return keys.ravel(), np.repeat(frames, keys.shape[1])
+    n_keys = keys.shape[1]
+    return keys.ravel(), np.repeat(windows, n_keys), np.repeat(frames, n_keys)

@@ -49,18 +49,22 @@ class Listening:
 
     def fingerprints(self, log_mel: Floats) -> Fingerprints:
         """Return the fingerprints of `(n, n_mels, n_frames)` in dB."""
-        kept = log_mel[:, :, : log_mel.shape[2] // self.step * self.step].astype(np.float32)
-        steps = kept.reshape(*kept.shape[:2], -1, self.step).mean(axis=3)
-        bands = self.pooling @ steps
+        heard = np.flatnonzero(self.pooling.any(axis=0))  # half of the bands, or fewer
+        low, high = heard[0], heard[-1] + 1
+        n_frames = log_mel.shape[2] // self.step * self.step
+        steps = log_mel[:, low:high, :n_frames].astype(np.float32)
+        if self.step > 1:
+            steps = steps.reshape(*steps.shape[:2], -1, self.step).mean(axis=3)
+        bands = self.pooling[:, low:high] @ steps
         means = _moving_mean(bands, self.smooth)
         slopes = means[:, :-1] - means[:, 1:]
         changes = (slopes[:, :, self.lag :] - slopes[:, :, : -self.lag]).swapaxes(1, 2)
         bits = (changes > 0) @ (1 << np.arange(N_BITS, dtype=np.uint32))
         loud = means.max(axis=1)
-        heard = loud > loud.max(axis=1, keepdims=True) - AUDIBLE_DB
-        heard = heard[:, self.lag :] & heard[:, : -self.lag]
+        audible = loud > loud.max(axis=1, keepdims=True) - AUDIBLE_DB
+        audible = audible[:, self.lag :] & audible[:, : -self.lag]
         moving = np.abs(changes).mean(axis=2) > LEAST_CHANGE
-        return Fingerprints(bits.astype(np.uint32), heard & moving, changes)
+        return Fingerprints(bits.astype(np.uint32), audible & moving, changes)
 
 
 def listening(
