@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.corpora import DIGITS
 from bench.workshop import Changes
 
 ONE_GROUP = "clean, "  # before the name of a group
@@ -30,7 +29,6 @@ CODECS = ("mp3_64kbps", "mp3_32kbps", "vorbis_q0", "opus_16kbps")
 RECITERS: Changes = {"data": {"audio": "Dataset"}}
 SPEAKERS: Changes = {"data": {"table": "filespaths_speakers.csv"}}
 OFFICIAL: Changes = {"split": {"method": "column"}}
-SHORT: Changes = {**OFFICIAL, "extract": DIGITS}
 TASKS = {
     "reciters": Task(
         "12 reciters, grouped by surah",
@@ -50,21 +48,10 @@ TASKS = {
     "random": Task(
         "12 reciters, random rows", "reciters", {**RECITERS, "split": {"method": "random"}}, {}
     ),
-    "digits": Task("spoken digits, official split", "fsdd", SHORT, {"clean": 0.993}),
+    # As a user has them who reads no page: all settings but the split as they are shipped.
+    "digits": Task("spoken digits, official split", "fsdd", OFFICIAL, {"clean": 0.993}),
     "speakers": Task(
-        "who speaks the digits, official split", "fsdd", {**SHORT, **SPEAKERS}, {"clean": 0.997}
+        "who speaks the digits, official split", "fsdd", {**OFFICIAL, **SPEAKERS}, {"clean": 0.997}
     ),
-    # As a user has it who reads no page: all settings but the split as they are shipped.
-    "digits_as_shipped": Task(
-        "spoken digits, official split, settings as shipped", "fsdd", OFFICIAL, {"clean": 0.993}
-    ),
-    "speakers_as_shipped": Task(
-        "who speaks the digits, official split, settings as shipped",
-        "fsdd",
-        {**OFFICIAL, **SPEAKERS},
-        {"clean": 0.997},
-    ),
-    "strangers": Task(
-        "spoken digits of a speaker left out", "fsdd", {"extract": DIGITS}, {}, n_folds=6
-    ),
+    "strangers": Task("spoken digits of a speaker left out", "fsdd", {}, {}, n_folds=6),
 }
