@@ -126,14 +126,17 @@ class Index:
         low, high = np.minimum(ones, others), np.maximum(ones, others)
         offsets = np.where(ones < others, offsets, -offsets)
         hopeful = self._differences(low, high, offsets)[1] <= HOPELESS
-        shape = int(hopeful.sum()), 2 * NEAR + 1
-        low, high = (np.repeat(side[hopeful], shape[1]) for side in (low, high))
-        near = (offsets[hopeful, None] + np.arange(-NEAR, NEAR + 1)).ravel()
-        n_frames, rates = self._differences(low, high, near)
+        low, high, offsets = low[hopeful], high[hopeful], offsets[hopeful]
+        near = range(-NEAR, NEAR + 1)
+        # One offset after the other: all at once would take seven times the memory.
+        tried = [self._differences(low, high, offsets + step) for step in near]
+        n_frames, rates = (np.stack(each, axis=1) for each in zip(*tried, strict=True))
         rates[n_frames < LEAST_FRAMES] = np.inf
-        best = rates.reshape(shape).argmin(axis=1) + np.arange(shape[0]) * shape[1]
-        best = best[rates[best] <= LIMIT]
-        numbers = (side[best].tolist() for side in (low, high, near, n_frames, rates))
+        best = rates.argmin(axis=1)[:, None]
+        n_frames, rates = (np.take_along_axis(each, best, 1)[:, 0] for each in (n_frames, rates))
+        offsets = offsets + best[:, 0] - NEAR
+        found = rates <= LIMIT
+        numbers = (each[found].tolist() for each in (low, high, offsets, n_frames, rates))
         return [Copy(*one) for one in zip(*numbers, strict=True)]
 
     def _differences(
