@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,10 @@ from hypothesis import Phase, settings
 
 if TYPE_CHECKING:
     from small_model import Trained
+
+# A shell's "&" has SIGINT ignored, what tests start inherits that, and no Ctrl-C would end it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The machines are shared and uneven: how long an example takes says nothing. The same examples in
 # every run, so that a failure is seen by all.

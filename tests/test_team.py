@@ -158,9 +158,8 @@ def test_what_goes_wrong_is_told_once(
     assert dict(os.environ) == variables
 
 
-STARTS = (  # a shell's "&" has SIGINT ignored
-    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from timbre import command; from timbre.launcher import start_processes; "
+STARTS = (
+    "import sys; from timbre import command; from timbre.launcher import start_processes; "
     "code = command._exit_code(lambda: start_processes(2, 'team_run', sys.argv[1:]), []); "
     "sys.exit(code)"
 )
