@@ -43,7 +43,6 @@ INTERRUPT = False
 if __name__ == "__main__":
     if INTERRUPT:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's "&" has it ignored
     list(map_unordered(work, [600, 600], 2))
 """
 
